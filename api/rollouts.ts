@@ -230,6 +230,7 @@ export type RolloutSummary = z.infer<typeof rolloutSummarySchema>;
 export const previewSchema = z
   .object({
     matching: z.number().int().describe('Devices that match the filter.'),
+    excluded: z.number().int().describe('Devices that match the filter apart from its `except`.'),
     targeted: z.number().int().describe('Matching devices that `rollout_percentage` includes.'),
     will_be_updated: z
       .number()

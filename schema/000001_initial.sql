@@ -368,7 +368,8 @@ CREATE TABLE rollout_configurations (
 );
 
 CREATE INDEX rollout_configurations_facts_idx ON rollout_configurations (id)
-  WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL AND target_filter ? 'facts';
+  WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL
+    AND coalesce(target_filter -> 'facts', target_filter -> 'except' -> 'facts') IS NOT NULL;
 
 DO $$ BEGIN
   COMMENT ON TABLE rollout_configurations IS 'Rollouts: which version goes to which devices, how, and what became of the rollout. A row that is inserted by SQL is a complete rollout.';
@@ -377,7 +378,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.firmware_version IS 'Version that it brings. The rollout waits until a release of that version is registered.';
   COMMENT ON COLUMN rollout_configurations.device_model IS 'Model whose devices it targets.';
   COMMENT ON COLUMN rollout_configurations.target_type IS 'Which conditions target_filter must have: all none, group a group, specific device ids or MAC addresses, canary one of these or a percentage below 100.';
-  COMMENT ON COLUMN rollout_configurations.target_filter IS 'Conditions that a targeted device meets, all of them: device_ids or mac_addresses, groups, models, versions, metadata, facts, recovers (devices that another rollout updated from one of these versions). Empty: every device of the model.';
+  COMMENT ON COLUMN rollout_configurations.target_filter IS 'Conditions that a targeted device meets, all of them: device_ids or mac_addresses, groups, models, versions, metadata, facts, recovers (devices that another rollout updated from one of these versions), except (conditions of which none may hold). A value of metadata or facts may be a list, of which one is enough. Empty: every device of the model.';
   COMMENT ON COLUMN rollout_configurations.rollout_percentage IS 'Percentage of the devices that meet the filter which is targeted, from 1. It can be raised later; lowering it changes nothing.';
   COMMENT ON COLUMN rollout_configurations.target_hash_cutoff IS 'Highest md5 of rollout id and device id that is targeted, of the devices that registered up to counted_at; it only rises. Null until a device meets the filter.';
   COMMENT ON COLUMN rollout_configurations.member_percentage IS 'Value of rollout_percentage that target_hash_cutoff was computed for. A device that registers after counted_at takes part with this probability.';
@@ -1159,9 +1160,11 @@ DECLARE
 BEGIN
   IF NEW.facts - volatile_facts <> OLD.facts - volatile_facts OR EXISTS (
       SELECT FROM rollout_configurations AS r
-      WHERE r.is_active AND r.completed_at IS NULL AND r.aborted_at IS NULL AND r.target_filter ? 'facts' AND EXISTS (
+      WHERE r.is_active AND r.completed_at IS NULL AND r.aborted_at IS NULL
+        AND coalesce(r.target_filter -> 'facts', r.target_filter -> 'except' -> 'facts') IS NOT NULL AND EXISTS (
         SELECT FROM unnest(volatile_facts) AS name
-        WHERE r.target_filter -> 'facts' ? name AND NEW.facts -> name IS DISTINCT FROM OLD.facts -> name)) THEN
+        WHERE coalesce(r.target_filter -> 'facts' -> name, r.target_filter -> 'except' -> 'facts' -> name) IS NOT NULL
+          AND NEW.facts -> name IS DISTINCT FROM OLD.facts -> name)) THEN
     INSERT INTO device_changes (device_id) VALUES (NEW.device_id);
   END IF;
   RETURN NULL;

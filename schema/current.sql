@@ -201,7 +201,7 @@ END, false)),
   CONSTRAINT rollout_configurations_times_check CHECK (start_at >= '2000-01-01 00:00:00+00'::timestamptz AND start_at <= '2200-01-01 00:00:00+00'::timestamptz AND end_at >= '2000-01-01 00:00:00+00'::timestamptz AND end_at <= '2200-01-01 00:00:00+00'::timestamptz AND paused_at >= '2000-01-01 00:00:00+00'::timestamptz AND paused_at <= '2200-01-01 00:00:00+00'::timestamptz AND completed_at >= '2000-01-01 00:00:00+00'::timestamptz AND completed_at <= '2200-01-01 00:00:00+00'::timestamptz AND aborted_at >= '2000-01-01 00:00:00+00'::timestamptz AND aborted_at <= '2200-01-01 00:00:00+00'::timestamptz AND created_at >= '2000-01-01 00:00:00+00'::timestamptz AND created_at <= '2200-01-01 00:00:00+00'::timestamptz AND updated_at >= '2000-01-01 00:00:00+00'::timestamptz AND updated_at <= '2200-01-01 00:00:00+00'::timestamptz AND counted_at >= '2000-01-01 00:00:00+00'::timestamptz AND counted_at <= '2200-01-01 00:00:00+00'::timestamptz),
   CONSTRAINT rollout_configurations_after_rollout_id_fkey FOREIGN KEY (after_rollout_id) REFERENCES rollout_configurations(id)
 );
-CREATE INDEX rollout_configurations_facts_idx ON rollout_configurations (id) WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL AND target_filter ? 'facts';
+CREATE INDEX rollout_configurations_facts_idx ON rollout_configurations (id) WHERE is_active AND completed_at IS NULL AND aborted_at IS NULL AND COALESCE(target_filter -> 'facts', (target_filter -> 'except') -> 'facts') IS NOT NULL;
 
 CREATE TABLE approval_requests (
   id           bigint      GENERATED ALWAYS AS IDENTITY NOT NULL,
@@ -573,9 +573,11 @@ DECLARE
 BEGIN
   IF NEW.facts - volatile_facts <> OLD.facts - volatile_facts OR EXISTS (
       SELECT FROM rollout_configurations AS r
-      WHERE r.is_active AND r.completed_at IS NULL AND r.aborted_at IS NULL AND r.target_filter ? 'facts' AND EXISTS (
+      WHERE r.is_active AND r.completed_at IS NULL AND r.aborted_at IS NULL
+        AND coalesce(r.target_filter -> 'facts', r.target_filter -> 'except' -> 'facts') IS NOT NULL AND EXISTS (
         SELECT FROM unnest(volatile_facts) AS name
-        WHERE r.target_filter -> 'facts' ? name AND NEW.facts -> name IS DISTINCT FROM OLD.facts -> name)) THEN
+        WHERE coalesce(r.target_filter -> 'facts' -> name, r.target_filter -> 'except' -> 'facts' -> name) IS NOT NULL
+          AND NEW.facts -> name IS DISTINCT FROM OLD.facts -> name)) THEN
     INSERT INTO device_changes (device_id) VALUES (NEW.device_id);
   END IF;
   RETURN NULL;

@@ -60,7 +60,12 @@ export const approvalText = (approval: Approval, now: Date): string[] => [
 /** What a rollout would do: how many devices would be updated, how many would not, and why. */
 export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout_percentage'>): string[] {
   const { matching, targeted, will_be_updated: updated, will_not } = preview;
-  if (matching === 0) return ['No device matches: nothing would be updated. Devices that appear later may match.'];
+  if (matching === 0) {
+    return [
+      'No device matches: nothing would be updated. Devices that appear later may match.',
+      ...excludedText(preview),
+    ];
+  }
   const share = draft.rollout_percentage ?? 100;
   const not = matching - updated;
   const isSaved = preview.stages.some((stage) => stage.will_be_updated !== null);
@@ -73,6 +78,7 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
         ]),
     `${bold(number(updated))} ${would}; ${number(not)} will not${not === 0 ? '.' : ':'}`,
     ...will_not.map(({ reason, devices }) => `${pad(number(devices), 8, 'right')}  ${reason}`),
+    ...excludedText(preview),
     ...preview.warnings.map(({ message }) => yellow(`Warning: ${message}`)),
     ...setApartText(preview),
     ...preview.held_by_others.map(heldByOtherText),
@@ -80,6 +86,11 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
     ...steppingStonesText(preview),
     ...stagesPreviewText(preview),
   ];
+}
+
+function excludedText({ excluded }: Preview): string[] {
+  if (excluded === 0) return [];
+  return [`${count(excluded, 'device')} that would match ${excluded === 1 ? 'is' : 'are'} excluded.`];
 }
 
 /** The devices of each stage, if more than one has devices. */

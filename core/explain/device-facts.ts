@@ -8,10 +8,10 @@ import {
   IMAGE_BY_RELEASE_MAP,
   RULES,
 } from '../assignment/index.ts';
-import { type RowOf, type Sql, select } from '../db/index.ts';
+import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import { heldBy, holdsOf } from '../holds/index.ts';
 import { chooseReleases, imageLimits, type RegisteredRelease, type Target } from '../policy/index.ts';
-import type { ReleaseCounter } from '../protocol/index.ts';
+import type { FactValue, ReleaseCounter } from '../protocol/index.ts';
 import { loadHigherPriorityRollouts, type RolloutRuntime } from '../rollouts/index.ts';
 import {
   cutoffValues,
@@ -29,6 +29,10 @@ const deviceFacts = z.strictObject({
   device_model: z.string(),
   model_is_assumed: z.boolean(),
   mac_address: z.string().nullable(),
+  metadata: anyJson<Readonly<Record<string, FactValue>>>(),
+  facts: anyJson<Readonly<Record<string, FactValue>>>(),
+  /** Its groups that the filter of the rollout names. */
+  named_groups: z.array(z.string()),
   reported_model: z.string().nullable(),
   reported_mac: z.string().nullable(),
   version: z.string(),
@@ -127,7 +131,11 @@ const FACTS = `SELECT d.current_firmware_version AS version, d.revoked_at, d.rev
         WHERE u.device_id = d.device_id AND u.firmware_version = d.current_firmware_version) AS version_since,
        failed.rule, ${statedOfBar('failed.rule')} AS stated, ${IMAGE_BY_RELEASE_MAP} AS image,
        ${knownIssuesOf(BY_RELEASE_MAP.version)} AS issues,
-       ${JOINED_LATER} AS joined_later, d.registered_at,
+       ${JOINED_LATER} AS joined_later, d.registered_at, d.metadata, d.facts,
+       (SELECT coalesce(jsonb_agg(named.group_name), '[]') FROM (
+          SELECT g.group_name FROM device_groups AS g WHERE g.device_id = d.device_id AND g.group_name IN (
+            SELECT jsonb_array_elements_text(coalesce(:groups::jsonb, '[]') || coalesce(:excepted::jsonb -> 'groups', '[]')))
+          ORDER BY 1 LIMIT 100) AS named) AS named_groups,
        (SELECT to_jsonb(u) || jsonb_build_object('max_attempts', r.max_attempts)
         FROM device_update_status AS u JOIN rollout_configurations AS r ON r.id = u.rollout_id
         WHERE u.rollout_id = :rollout AND u.device_id = d.device_id AND NOT (u.is_reclaimable AND NOT p.is_stopped)

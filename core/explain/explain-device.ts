@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { readInPages, type Sql, select } from '../db/index.ts';
 import { loadKnownIssues } from '../known-issues/index.ts';
-import { describeHeldDevice, isBar, parseTarget, type RolloutState } from '../policy/index.ts';
+import { describeHeldDevice, isBar, parseTarget, type RolloutState, type Target } from '../policy/index.ts';
 import { describeChange } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { loadCounters, loadSteppingStones } from '../releases/index.ts';
@@ -9,6 +9,7 @@ import { loadRolloutRuntime, type RolloutRuntime } from '../rollouts/index.ts';
 import { findFullValue, loadProcessedUntil } from '../updates/index.ts';
 import { type DeviceId, ID, type RolloutId } from '../util/index.ts';
 import { type DeviceFacts, type KnownReleases, loadDeviceFacts } from './device-facts.ts';
+import { whyNotExcluded } from './explain-target.ts';
 import { explainUnassigned, whyNotTargeted } from './explain-unassigned.ts';
 import { at, type Explanation, explainUpdate, toDate, type UpdateFacts } from './explain-update.ts';
 import { describeMissing } from './rollout-status-text.ts';
@@ -97,15 +98,19 @@ async function evaluateDevice(
   const knownIssues = await loadKnownIssues(sql, rollout, target.value, steppingStones);
   const device = await loadDeviceFacts(sql, rollout, target.value, deviceId, { steppingStones, counters, knownIssues });
   if (device === undefined) return undefined;
-  const explained = await explainFacts(
+  const unexcluded = await explainFacts(
     sql,
     rollout,
+    target.value,
     deviceId,
     device,
     { steppingStones, counters, knownIssues },
     now,
     trust,
   );
+  const explained = unexcluded.isTargeted
+    ? { ...unexcluded, rule: unexcluded.rule + whyNotExcluded(device, target.value) }
+    : unexcluded;
   const held = device.holds.length === 0 ? undefined : describeHeldDevice(device.holds);
   if (held === undefined || explained.rule.includes(held)) return explained;
   return { ...explained, rule: `${explained.rule}; the device ${held}` };
@@ -114,13 +119,14 @@ async function evaluateDevice(
 async function explainFacts(
   sql: Sql,
   rollout: RolloutRuntime,
+  target: Target,
   deviceId: DeviceId,
   device: DeviceFacts,
   { counters, knownIssues }: KnownReleases,
   now: Date,
   trust: TrustRule,
 ): Promise<Evaluated> {
-  const outside = whyNotTargeted(deviceId, device, rollout);
+  const outside = whyNotTargeted(deviceId, device, rollout, target);
   if (device.revoked_at !== null) {
     const rule = `its identity was revoked: ${device.revoked_reason ?? 'no reason given'}`;
     return {

@@ -10,12 +10,14 @@ import {
   type IssueFacts,
   isBar,
   stopWord,
+  type Target,
 } from '../policy/index.ts';
 import { evaluateVersion, type ReleaseCounter, type VersionVerdict } from '../protocol/index.ts';
 import type { RolloutRuntime } from '../rollouts/index.ts';
-import type { TargetRule } from '../targeting/index.ts';
+import { TARGET_RULES, type TargetRule } from '../targeting/index.ts';
 import type { DeviceId } from '../util/index.ts';
 import type { DeviceFacts } from './device-facts.ts';
+import { whyNotMatching } from './explain-target.ts';
 import { at, ENDED, type Explanation, toDate } from './explain-update.ts';
 import { stateOf } from './rollout-status-text.ts';
 
@@ -37,25 +39,22 @@ export function whyNotTargeted(
   deviceId: DeviceId,
   device: DeviceFacts,
   rollout: RolloutRuntime,
+  target: Target,
 ): Exclusion | undefined {
-  const { rule, version, model_is_assumed: isAssumed, device_model: model } = device;
+  const { rule, model_is_assumed: isAssumed, device_model: model } = device;
   if (isAssumed && (rule === 'stated' || rule === 'model')) {
     return {
       rule: `its model was never stated: ${model} is assumed, and only a rollout that names it by its id targets it`,
       next: `nothing, until its firmware reports a model, or \`paku-ota device accept ${deviceId} --model <model>\` states it`,
     };
   }
-  const parts: Readonly<Record<TargetRule | 'share', string>> = {
-    model: `is not of the model ${rollout.device_model}, or not of a model in target_filter.models`,
-    list: 'is not one of the devices in target_filter',
-    group: 'is in none of the groups in target_filter',
-    version: `is on ${version}, which is not in target_filter.versions`,
-    metadata: 'does not have the attributes in target_filter.metadata',
-    fact: 'does not state the facts in target_filter.facts',
-    share: `is outside the targeted ${rollout.rollout_percentage}%${whyNotCounted(device, rollout)}`,
-  };
-  const isPart = (failed: Rule): failed is keyof typeof parts => failed in parts;
-  return rule !== null && isPart(rule) ? { rule: parts[rule], next: NOT_FOR_DEVICE } : undefined;
+  if (rule === 'share') {
+    const text = `is outside the targeted ${rollout.rollout_percentage}%${whyNotCounted(device, rollout)}`;
+    return { rule: text, next: NOT_FOR_DEVICE };
+  }
+  const isOfTarget = (failed: Rule): failed is TargetRule => (TARGET_RULES as readonly Rule[]).includes(failed);
+  if (rule === null || !isOfTarget(rule)) return undefined;
+  return { rule: whyNotMatching(rule, deviceId, device, rollout.device_model, target), next: NOT_FOR_DEVICE };
 }
 
 const VERSION_RULES: Readonly<

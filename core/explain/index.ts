@@ -1,3 +1,4 @@
+export { countWithout } from './count-without.ts';
 export { type DeviceChange, listModelVersions } from './device-change.ts';
 export { explainByItsRollout, explainDevice } from './explain-device.ts';
 export {
@@ -13,4 +14,3 @@ export {
 export { asNewRollout, type PreviewedRollout } from './previewed-rollout.ts';
 export { describeState } from './rollout-status-text.ts';
 export { describeStall, listStalledRollouts, type StalledRollout } from './stalled-rollouts.ts';
-export { countWithoutAttribute } from './without-attribute.ts';

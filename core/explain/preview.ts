@@ -20,6 +20,7 @@ import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../releas
 import { getRelease, loadCounters, loadSteppingStones, proposeFor, type ReleaseDetailRow } from '../releases/index.ts';
 import { listFailuresOfRelease, listVersionsInUse, loadHigherPriorityRollouts } from '../rollouts/index.ts';
 import type { HigherPriorityRollout, KnownIssue } from '../targeting/index.ts';
+import { countWithoutExceptions } from './count-without.ts';
 import type { DeviceChange } from './device-change.ts';
 import { countInGroups, loadGroupsOfSome, loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';
 import type { PreviewedRollout } from './previewed-rollout.ts';
@@ -34,6 +35,8 @@ export interface PreviewStage {
 export interface Preview {
   /** Devices that match the filter. */
   readonly matching: number;
+  /** Devices that match the filter apart from its `except`. */
+  readonly excluded: number;
   /** Matching devices that `rollout_percentage` includes. */
   readonly targeted: number;
   /** Devices that would be updated, directly or through a stepping stone; of a draft, as if the percentage were 100. */
@@ -121,6 +124,7 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
   }));
   return {
     matching: count(groups),
+    excluded: await countExcluded(sql, rollout, target, count(groups)),
     targeted,
     willBeUpdated: count(updated),
     viaSteppingStone: stones.reduce((sum, { devices }) => sum + devices, 0),
@@ -139,6 +143,11 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
     willNot: summarizeReasons(evaluated),
     failedBefore: await listFailuresOfRelease(sql, rollout.device_model, rollout.firmware_version),
   };
+}
+
+async function countExcluded(sql: Sql, rollout: PreviewedRollout, target: Target, matching: number): Promise<number> {
+  if (target.except === null) return 0;
+  return Math.max(0, (await countWithoutExceptions(sql, rollout.device_model, target, rollout.id)) - matching);
 }
 
 /** The rules by which no rollout of any percentage targets a device that matches its filter. */

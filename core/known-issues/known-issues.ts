@@ -129,4 +129,5 @@ const EVERY_DEVICE: Target = {
   metadata: {},
   facts: {},
   recovers: null,
+  except: null,
 };

@@ -132,7 +132,9 @@ export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
        OR EXISTS (SELECT FROM device_update_status
          WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL)
        OR EXISTS (SELECT FROM rollout_configurations AS r
-         WHERE ${MAY_RUN} AND r.target_filter ? 'facts' AND r.target_filter -> 'facts' ?| ${VOLATILE_LIST})
+         WHERE ${MAY_RUN} AND coalesce(r.target_filter -> 'facts', r.target_filter -> 'except' -> 'facts') IS NOT NULL
+           AND EXISTS (SELECT FROM unnest(${VOLATILE_LIST}) AS name
+             WHERE coalesce(r.target_filter -> 'facts' -> name, r.target_filter -> 'except' -> 'facts' -> name) IS NOT NULL))
        OR ${HAS_UNPUBLISHED_EVENTS} AS "isBusy",
        least((SELECT min(deadline_at) FROM device_update_status WHERE completed_at IS NULL),
          (SELECT min(ends_at) FROM holds WHERE ended_at IS NULL)) AS "dueAt",

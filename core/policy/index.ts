@@ -14,6 +14,7 @@ export {
   type ReportedState,
   type StatusReport,
 } from './attempt-facts.ts';
+export type { AttributeCondition } from './attribute-conditions.ts';
 export {
   BAR_ENDS,
   BARS,
@@ -25,6 +26,7 @@ export {
   isBar,
 } from './bars.ts';
 export { evaluateAttempt } from './evaluate-attempt.ts';
+export type { FactCondition } from './fact-conditions.ts';
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export {
   describeHeld,
@@ -120,6 +122,7 @@ export {
 export {
   boundedFilter,
   boundedJson,
+  type Exceptions,
   isRecovery,
   parseTarget,
   type Recovered,

@@ -8,6 +8,7 @@ import {
   nothingElse,
   type Result,
 } from '../util/index.ts';
+import { type AttributeCondition, attributeConditions, MAX_VALUES } from './attribute-conditions.ts';
 import { type FactCondition, factConditions } from './fact-conditions.ts';
 
 const macAddress = z.string().transform((text, context) => {
@@ -17,6 +18,23 @@ const macAddress = z.string().transform((text, context) => {
 });
 
 const name = z.string().min(1).max(64);
+
+const hasEntries = (values: object) => Object.keys(values).length > 0;
+const notEmpty = { error: 'must not be empty' };
+
+/** Devices that are excluded: a device that meets one of the conditions. An empty one would exclude no device. */
+const exceptions = z
+  .strictObject({
+    device_ids: z.array(z.string().regex(DEVICE_ID)).min(1).optional(),
+    mac_addresses: z.array(macAddress).min(1).optional(),
+    groups: z.array(name).min(1).max(MAX_VALUES).optional(),
+    versions: z.array(name).min(1).max(MAX_VALUES).optional(),
+    /** A device without such an attribute is not excluded. */
+    metadata: attributeConditions.refine(hasEntries, notEmpty).optional(),
+    /** A device that does not state such a fact is not excluded. */
+    facts: factConditions.refine(hasEntries, notEmpty).optional(),
+  })
+  .refine(hasEntries, notEmpty);
 
 /**
  * The devices that a rollout targets; all given conditions must hold. An unknown key is an error, because a misspelled
@@ -30,15 +48,14 @@ export const targetFilter = z.strictObject({
   models: z.array(name).optional(),
   versions: z.array(name).optional(),
   /** Attributes of the device; it must have all of them. */
-  metadata: z
-    .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'expected text, a number, true or false'))
-    .optional(),
+  metadata: attributeConditions.optional(),
   /** What the device states about itself; it must state all of them. */
   facts: factConditions.optional(),
   /** Devices that another rollout updated from one of these versions; set for a recovery. */
   recovers: z
     .strictObject({ rollout: z.number().int().positive(), previous_versions: z.array(name).min(1) })
     .optional(),
+  except: exceptions.optional(),
 });
 
 /** The devices that a recovery sends back: those that a rollout updated from one of these versions. */
@@ -54,15 +71,27 @@ export const isRecovery = (filter: unknown): boolean =>
 export const TARGET_TYPES = ['all', 'group', 'canary', 'specific'] as const;
 export type TargetType = (typeof TARGET_TYPES)[number];
 
+/** Conditions of which none may hold. A missing one excludes no device. */
+export interface Exceptions {
+  readonly deviceIds?: readonly DeviceId[] | undefined;
+  readonly macAddresses?: readonly string[] | undefined;
+  readonly groups?: readonly string[] | undefined;
+  readonly versions?: readonly string[] | undefined;
+  readonly metadata?: Readonly<Record<string, AttributeCondition>> | undefined;
+  readonly facts?: Readonly<Record<string, FactCondition>> | undefined;
+}
+
 export interface Target {
   readonly deviceIds: readonly DeviceId[] | null;
   readonly macAddresses: readonly string[] | null;
   readonly groups: readonly string[] | null;
   readonly models: readonly string[] | null;
   readonly versions: readonly string[] | null;
-  readonly metadata: Readonly<Record<string, string | number | boolean>>;
+  readonly metadata: Readonly<Record<string, AttributeCondition>>;
   readonly facts: Readonly<Record<string, FactCondition>>;
   readonly recovers: Recovered | null;
+  /** Null: no device is excluded. */
+  readonly except: Exceptions | null;
 }
 
 /** The Data API limits a result row to 64 KB, and the rest of the rollout needs room too. */
@@ -93,7 +122,7 @@ export function parseTarget(type: TargetType, filter: unknown, percentage: numbe
   }
   const parsed = targetFilter.safeParse(filter);
   if (!parsed.success) return { ok: false, reason: `target_filter: ${describeErrors(parsed.error)}` };
-  const { device_ids, mac_addresses, groups, group, models, versions, metadata, facts, recovers, ...others } =
+  const { device_ids, mac_addresses, groups, group, models, versions, metadata, facts, recovers, except, ...others } =
     parsed.data;
   nothingElse(others);
   const named = groups !== undefined || group !== undefined ? [...(groups ?? []), ...(group ? [group] : [])] : null;
@@ -120,6 +149,13 @@ export function parseTarget(type: TargetType, filter: unknown, percentage: numbe
       metadata: metadata ?? {},
       facts: facts ?? {},
       recovers: recovers ? { rollout: recovers.rollout, previousVersions: recovers.previous_versions } : null,
+      except: except ? toExceptions(except) : null,
     },
   };
 }
+
+function toExceptions({ device_ids, mac_addresses, groups, versions, metadata, facts, ...others }: ParsedExceptions) {
+  nothingElse(others);
+  return { deviceIds: device_ids, macAddresses: mac_addresses, groups, versions, metadata, facts };
+}
+type ParsedExceptions = z.infer<typeof exceptions>;

@@ -1,5 +1,5 @@
 import type { IssueFacts, Target } from '../policy/index.ts';
-import { allOf, conditionsOver, LISTED, listedValues } from './target-conditions.ts';
+import { allOf, conditionsOver, LISTED, listedValues, versionIn } from './target-conditions.ts';
 
 /** A known issue as the rules of assignment read it: the devices that it concerns, and the releases that they are not sent. */
 export interface KnownIssue extends IssueFacts, ReturnType<typeof listedValues> {
@@ -16,7 +16,7 @@ export const toKnownIssue = (
 
 /** Selects those of `:knownIssues` (`i`) that concern the device `d`. OFFSET 0 keeps this a look at each device. */
 const CONCERNING = `jsonb_to_recordset(:knownIssues::jsonb) AS i(issue_id bigint, "appliesTo" jsonb, versions jsonb, ${LISTED.join(', ')})
-    WHERE (i.versions IS NULL OR i.versions ? d.current_firmware_version)
+    WHERE ${versionIn('i.versions', 'i.excepted')}
       AND ${allOf(Object.values(conditionsOver((name) => `i.${name}`)))}`;
 
 /** True if an issue keeps the device `d` from the release. @param version SQL for the version of the release */

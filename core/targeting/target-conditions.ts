@@ -15,10 +15,11 @@ export function listedValues({
   metadata,
   facts,
   recovers,
+  except,
   ...others
 }: Unversioned) {
   nothingElse(others);
-  return { devices: deviceIds, macs: macAddresses, groups, models, metadata, facts, recovers };
+  return { devices: deviceIds, macs: macAddresses, groups, models, metadata, facts, recovers, excepted: except };
 }
 type Unversioned = Omit<Target, 'versions'>;
 export type ListedValue = keyof ReturnType<typeof listedValues>;
@@ -32,6 +33,7 @@ const LISTED_COLUMNS: Readonly<Record<ListedValue, string>> = {
   metadata: 'jsonb',
   facts: 'jsonb',
   recovers: 'jsonb',
+  excepted: 'jsonb',
 };
 
 /** The values as columns of a record set. */
@@ -39,28 +41,51 @@ export const LISTED = Object.entries(LISTED_COLUMNS).map(([name, type]) => `${na
 
 type Conditions = Readonly<Record<Exclude<TargetRule, 'version'>, string>>;
 
-/** The conditions of a target on `d` (a row of devices), over values that `of` names. */
+/** True if the value of the device is the wanted one, or one of the list. A value that the device has not is neither. */
+const isWanted = (value: string) => `coalesce(wanted.value @> (${value}), false)`;
+
+/** The same of a fact, or that it is in the range. One of another type than a number is in none. */
+const isWantedFact = `CASE WHEN jsonb_typeof(wanted.value) <> 'object' THEN ${isWanted('d.facts -> wanted.key')}
+      ELSE coalesce(jsonb_typeof(d.facts -> wanted.key) = 'number'
+        AND d.facts -> wanted.key >= coalesce(wanted.value -> 'min', d.facts -> wanted.key)
+        AND d.facts -> wanted.key <= coalesce(wanted.value -> 'max', d.facts -> wanted.key), false) END`;
+
+/**
+ * The conditions of a target on `d` (a row of devices), over values that `of` names. Each also says that no exception of
+ * its kind holds.
+ */
 export const conditionsOver = (of: (name: ListedValue) => string): Conditions => ({
   model: `(${of('models')} IS NULL OR ${of('models')} ? d.device_model)`,
   list: `(${of('devices')} IS NULL AND ${of('macs')} IS NULL
     OR d.device_id IN (SELECT jsonb_array_elements_text(${of('devices')}))
     OR d.mac_address IN (SELECT jsonb_array_elements_text(${of('macs')})))
+  AND (${of('excepted')} IS NULL OR d.device_id NOT IN (SELECT jsonb_array_elements_text(${of('excepted')} -> 'deviceIds'))
+    AND (d.mac_address IS NULL OR d.mac_address NOT IN (SELECT jsonb_array_elements_text(${of('excepted')} -> 'macAddresses'))))
   AND (${of('recovers')} IS NULL OR EXISTS (
     SELECT FROM device_update_status AS b
     WHERE b.device_id = d.device_id AND b.rollout_id = (${of('recovers')} ->> 'rollout')::bigint AND b.sends > 0
       AND (${of('recovers')} -> 'previousVersions') ? b.previous_version OFFSET 0))`,
   group: `(${of('groups')} IS NULL OR EXISTS (
     SELECT FROM device_groups AS g WHERE g.device_id = d.device_id
-      AND g.group_name IN (SELECT jsonb_array_elements_text(${of('groups')}))))`,
-  metadata: `d.metadata @> ${of('metadata')}`,
-  // A fact of another type than a number is in no range; bounds of numbers compare as jsonb.
+      AND g.group_name IN (SELECT jsonb_array_elements_text(${of('groups')}))))
+  AND (${of('excepted')} -> 'groups' IS NULL OR NOT EXISTS (
+    SELECT FROM device_groups AS g WHERE g.device_id = d.device_id
+      AND g.group_name IN (SELECT jsonb_array_elements_text(${of('excepted')} -> 'groups'))))`,
+  // Bounds of numbers compare as jsonb.
+  metadata: `(${of('metadata')} = '{}' OR NOT EXISTS (
+    SELECT FROM jsonb_each(${of('metadata')}) AS wanted WHERE NOT ${isWanted('d.metadata -> wanted.key')}))
+  AND (${of('excepted')} -> 'metadata' IS NULL OR NOT EXISTS (
+    SELECT FROM jsonb_each(${of('excepted')} -> 'metadata') AS wanted WHERE ${isWanted('d.metadata -> wanted.key')}))`,
   fact: `(${of('facts')} = '{}' OR NOT EXISTS (
-    SELECT FROM jsonb_each(${of('facts')}) AS wanted WHERE NOT CASE
-      WHEN jsonb_typeof(wanted.value) <> 'object' THEN coalesce(d.facts -> wanted.key = wanted.value, false)
-      ELSE coalesce(jsonb_typeof(d.facts -> wanted.key) = 'number'
-        AND d.facts -> wanted.key >= coalesce(wanted.value -> 'min', d.facts -> wanted.key)
-        AND d.facts -> wanted.key <= coalesce(wanted.value -> 'max', d.facts -> wanted.key), false) END))`,
+    SELECT FROM jsonb_each(${of('facts')}) AS wanted WHERE NOT ${isWantedFact}))
+  AND (${of('excepted')} -> 'facts' IS NULL OR NOT EXISTS (
+    SELECT FROM jsonb_each(${of('excepted')} -> 'facts') AS wanted WHERE ${isWantedFact}))`,
 });
+
+/** The condition on the version that the device `d` runs, over the versions of a target and its exceptions. */
+export const versionIn = (versions: string, excepted: string) =>
+  `(${versions} IS NULL OR ${versions} ? d.current_firmware_version)
+  AND NOT coalesce(${excepted} -> 'versions' @> to_jsonb(d.current_firmware_version), false)`;
 
 /** True of a device whose model somebody has stated, or that the target names by its id. */
 const isStated = (of: (name: ListedValue) => string) =>
@@ -69,7 +94,7 @@ const isStated = (of: (name: ListedValue) => string) =>
 /** Names a parameter of {@link targetValues}. */
 const parameter = (name: ListedValue) => `:${name}::jsonb`;
 const own = conditionsOver(parameter);
-const MATCHES_VERSION = '(:versions::jsonb IS NULL OR :versions::jsonb ? d.current_firmware_version)';
+const MATCHES_VERSION = versionIn(':versions::jsonb', parameter('excepted'));
 
 /** A device whose identity was revoked cannot connect: no rollout targets it or waits for it. */
 export const NOT_REVOKED = 'd.revoked_at IS NULL';
@@ -95,7 +120,7 @@ const MAY_BE_UPDATED = `${NOT_REVOKED} AND ${IDENTITY_IS_KNOWN} AND ${MODEL_IS_S
 export const TARGET_CONDITIONS: Readonly<Record<TargetRule, string>> = {
   ...own,
   model: `d.device_model = :model AND ${own.model}`,
-  version: `(${MATCHES_VERSION} OR EXISTS (
+  version: `((${MATCHES_VERSION}) OR EXISTS (
     SELECT FROM device_update_status AS own_update WHERE own_update.rollout_id = :rollout::bigint AND own_update.device_id = d.device_id))`,
 };
 

@@ -20,7 +20,7 @@ import { type App, json, type Services } from './context.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { invalid, notFound, RefusedCall } from './problems.ts';
 import { reachOfIssueEnd } from './reach.ts';
-import { warnOfTarget } from './target-warnings.ts';
+import { warnOfExceptions, warnOfTarget } from './target-warnings.ts';
 
 /** A row that SQL wrote may have a filter that is too long to be read. */
 const filterOf = (filter: unknown) =>
@@ -95,7 +95,12 @@ export function addIssueRoutes(app: App, services: Services): void {
 
   app.openapi(routes.previewIssue, async (c) => {
     const scope = await checkNew(c.req.valid('json'));
-    const warnings = await warnOfTarget(sql, { target_type: 'all', target_filter: scope.device_filter });
+    const targeting = {
+      device_model: scope.device_model,
+      target_type: 'all',
+      target_filter: scope.device_filter,
+    } as const;
+    const warnings = [...(await warnOfTarget(sql, targeting)), ...(await warnOfExceptions(sql, targeting))];
     return c.json({ ...(await effectOf(scope)), warnings }, 200);
   });
 

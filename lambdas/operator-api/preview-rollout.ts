@@ -14,7 +14,7 @@ import type { RolloutId } from '../../core/util/index.ts';
 import type { Services } from './context.ts';
 import { notFound, RefusedCall } from './problems.ts';
 import { trustOf } from './stepping-stones.ts';
-import { warnOfTarget, warnOfUnlimited } from './target-warnings.ts';
+import { warnOfExceptions, warnOfTarget, warnOfUnlimited } from './target-warnings.ts';
 
 type Release = Pick<PreviewedRollout, 'device_model' | 'firmware_version'>;
 
@@ -40,6 +40,7 @@ export async function previewResource(services: Services, rollout: PreviewedRoll
   const preview = await orRefuse(previewRollout(sql, rollout, previewRules(services, rollout)));
   return {
     matching: preview.matching,
+    excluded: preview.excluded,
     targeted: preview.targeted,
     will_be_updated: preview.willBeUpdated,
     via_stepping_stone: preview.viaSteppingStone,
@@ -50,6 +51,7 @@ export async function previewResource(services: Services, rollout: PreviewedRoll
       ...(release?.warnings ?? []),
       ...preview.failedBefore.map((message) => ({ code: 'FAILED_BEFORE', message })),
       ...(await warnOfTarget(sql, rollout)),
+      ...(await warnOfExceptions(sql, rollout)),
       ...(await warnOfUnlimited(sql, rollout)),
       ...(services.settings.requireApproval && !isApproved ? [NEEDS_APPROVAL] : []),
     ],

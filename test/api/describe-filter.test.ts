@@ -20,6 +20,10 @@ const EXAMPLES = {
     { recovers: { rollout: 7, previous_versions: ['1.0.0'] } },
     'all devices that rollout 7 updated from 1.0.0',
   ],
+  except: [
+    { except: { groups: ['lab', 'shop'], metadata: { site: 'lab-3' } } },
+    'all devices, except those in one of the groups lab, shop and those with the attribute site=lab-3',
+  ],
 } satisfies Record<keyof TargetFilter, [TargetFilter, string]>;
 
 describe('the description of a filter', () => {
@@ -34,7 +38,39 @@ describe('the description of a filter', () => {
   test('names every condition', () => {
     const everything = Object.assign({}, ...Object.values(EXAMPLES).map(([filter]) => filter)) as TargetFilter;
     expect(describeFilter(everything)).toBe(
-      'the devices ESP32-1, A0:B7:65:20:E9:55 in one of the groups vans, boats of the model esp32-s3 on version 1.0.0 with the attributes site=rome, slot=3 that state board_revision=C, battery_percent from 50 to 90, slot_bytes from 1310720 that rollout 7 updated from 1.0.0',
+      'the devices ESP32-1, A0:B7:65:20:E9:55 in one of the groups vans, boats of the model esp32-s3 on version 1.0.0 with the attributes site=rome, slot=3 that state board_revision=C, battery_percent from 50 to 90, slot_bytes from 1310720 that rollout 7 updated from 1.0.0, except those in one of the groups lab, shop and those with the attribute site=lab-3',
+    );
+  });
+
+  test('names the values of which one must hold', () => {
+    expect(
+      describeFilter({ metadata: { revision: ['B', 'C'], slot: [1] }, facts: { board_revision: ['3', '4'] } }),
+    ).toBe('all devices with the attributes revision=B or C, slot=1 that state board_revision="3" or "4"');
+    expect(describeFilter({ metadata: { site: ['a', 'b', 'c', 'd'] } }, 2)).toBe(
+      'all devices with the attribute site=a or b or 2 more',
+    );
+  });
+
+  test('names each exception, of which one is enough', () => {
+    const except = {
+      device_ids: ['ESP32-1'],
+      mac_addresses: ['A0:B7:65:20:E9:55'],
+      groups: ['lab'],
+      versions: ['1.0.0'],
+      metadata: { site: ['lab-3', 'lab-4'], revision: 'A' },
+      facts: { battery_percent: { max: 20 }, board_revision: 'C' },
+    };
+    expect(describeFilter({ groups: ['vans'], except })).toBe(
+      'all devices in the group vans, except the devices ESP32-1, A0:B7:65:20:E9:55, those in the group lab, those on version 1.0.0, those with the attribute site=lab-3 or lab-4, those with the attribute revision=A, those that state battery_percent up to 20 and those that state board_revision=C',
+    );
+    expect(describeFilter({ except: { device_ids: ['a', 'b', 'c'] } }, 2)).toBe(
+      'all devices, except the devices a, b and 1 more',
+    );
+  });
+
+  test('shows an exception that it does not know', () => {
+    expect(describeFilter({ except: { colors: ['red'] } } as TargetFilter)).toBe(
+      'all devices, except those with colors ["red"]',
     );
   });
 

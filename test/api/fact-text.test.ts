@@ -19,9 +19,11 @@ test('a condition on a fact is formatted with its bounds', () => {
   expect(formatFactCondition('serial', '7')).toBe('serial="7"');
 });
 
-test('conditions on facts are parsed, of one fact the last value or both bounds', () => {
+test('conditions on facts are parsed, of one fact the list of its values or both bounds', () => {
   expect(parseFactConditions(['a>=1', 'a<=2', 'b=x', 'b=y', 'c="3"', 'd=-1', 'e>=-1.5'])).toEqual({
-    facts: { a: { min: 1, max: 2 }, b: 'y', c: '3', d: -1, e: { min: -1.5 } },
+    facts: { a: { min: 1, max: 2 }, b: ['x', 'y'], c: '3', d: -1, e: { min: -1.5 } },
   });
   expect(parseFactConditions(['a=1', 'a>b'])).toEqual({ invalid: 'a>b' });
+  expect(parseFactConditions(['a=1', 'a=1'])).toEqual({ facts: { a: 1 } });
+  expect(parseFactConditions(['a>=1', 'a=5'])).toEqual({ invalid: 'a=5' });
 });

@@ -49,6 +49,34 @@ test('a rollout for an empty group states that no device matches', async () => {
   expect((await client.rollout('r')).waiting_for).toBe('waiting: no device matches its target');
 });
 
+test('a preview counts the excluded devices, and warns of those that an exception does not exclude', async () => {
+  await addDevices(db.app, 5);
+  await db.app.query(`UPDATE devices SET metadata = '{"revision": "A"}' WHERE device_id IN ('d0', 'd1')`);
+  await db.app.query(`UPDATE devices SET metadata = '{"revision": "B"}' WHERE device_id IN ('d2', 'd3')`);
+  await db.app.query(`UPDATE devices SET facts = '{"modem": "old"}' WHERE device_id = 'd4'`);
+  const previewOf = async (except: object) => {
+    const preview = await client.previewRollout({ ...DRAFT, target_filter: { except } });
+    const { matching, excluded, will_be_updated } = preview;
+    return [matching, excluded, will_be_updated, ...preview.warnings.map(({ message }) => message)];
+  };
+  expect(await previewOf({ metadata: { revision: ['A', 'X'] } })).toEqual([
+    3,
+    2,
+    3,
+    '1 of 5 devices have no attribute revision, so target_filter.except does not exclude them by it',
+  ]);
+  expect(await previewOf({ metadata: { Revision: 'A' }, groups: ['lba'] })).toEqual([
+    5,
+    0,
+    5,
+    'no device is in the group lba',
+    'no device has the attribute Revision, so target_filter.except excludes none by it; did you mean revision?',
+  ]);
+  // A fact that only a few have marks these.
+  expect(await previewOf({ facts: { modem: 'old' } })).toEqual([4, 1, 4]);
+  expect((await client.previewRollout(DRAFT)).excluded).toBe(0);
+});
+
 test('a preview includes the warnings about the image', async () => {
   await addDevices(db.app, 1);
   const warnings = [{ code: 'VERSION_DIFFERS', message: 'the image calls itself 1.9.9' }];

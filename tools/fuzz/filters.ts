@@ -4,7 +4,22 @@ import { hostileObject, hostileValue } from './hostile.ts';
 
 const KEYS = Object.keys(targetFilter.shape);
 const list = fc.array(fc.constantFrom('van-1', 'vans', '1.0.0', 'AA:BB:CC:DD:EE:FF'), { maxLength: 3 });
-const good = fc.record({ device_ids: list, groups: list, models: list, versions: list }, { requiredKeys: [] });
+const exceptions = {
+  device_ids: list,
+  mac_addresses: list,
+  groups: list,
+  versions: list,
+  metadata: hostileValue,
+  facts: hostileValue,
+};
+const good = fc.record(
+  {
+    ...{ device_ids: list, groups: list, models: list, versions: list },
+    metadata: fc.dictionary(fc.constantFrom('site', 'revision'), fc.oneof(list, fc.string(), fc.integer())),
+    except: fc.oneof(fc.record(exceptions, { requiredKeys: [] }), hostileObject(Object.keys(exceptions), hostileValue)),
+  },
+  { requiredKeys: [] },
+);
 
 export const hostileFilter = fc.record({
   type: fc.constantFrom(...TARGET_TYPES),
@@ -34,5 +49,19 @@ export function checkFilter(sent: typeof hostileFilter extends fc.Arbitrary<infe
   const stated =
     keys.filter((key) => key !== 'metadata' && key !== 'facts').length -
     (keys.includes('group') && keys.includes('groups') ? 1 : 0);
+  const { except } = result.value;
+  if (except !== null) checkExceptions((filter as { except: object }).except, except);
   if (conditions !== stated) throw new Error(`${stated} conditions were stated, ${conditions} hold`);
+}
+
+/** @throws Error unless each stated exception excludes something: an empty one would exclude no device */
+function checkExceptions(sent: object, taken: object): void {
+  const count = (of: object) => Object.values(of).filter((value) => value !== undefined).length;
+  if (count(sent) === 0 || count(sent) !== count(taken)) {
+    throw new Error(`${count(sent)} exceptions were stated, ${count(taken)} hold`);
+  }
+  for (const [name, value] of Object.entries(taken)) {
+    if (value !== undefined && Object.keys(value as object).length === 0)
+      throw new Error(`the exception ${name} is empty`);
+  }
 }

@@ -163,13 +163,14 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
   } as Partial<RolloutDraft>;
 }
 
-/** Ids and MAC addresses make the target `specific`, groups make it `group`. The file's other conditions are kept. */
+/** Ids and MAC addresses make the target `specific`, groups make it `group`. Other conditions and exceptions are kept. */
 function targetOf(flags: DraftFlags, file: Partial<RolloutDraft>): Partial<RolloutDraft> {
   const { device, mac, group } = flags;
   const added = readFilter(flags);
   if (Object.keys(added).length === 0) return {};
   const type = device || mac ? 'specific' : group ? 'group' : (file.target_type ?? 'all');
-  return { target_type: type, target_filter: { ...file.target_filter, ...added } } as Partial<RolloutDraft>;
+  const except = added.except && { except: { ...file.target_filter?.except, ...added.except } };
+  return { target_type: type, target_filter: { ...file.target_filter, ...added, ...except } } as Partial<RolloutDraft>;
 }
 
 /** Without the keys whose value is undefined. */

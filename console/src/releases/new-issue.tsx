@@ -5,10 +5,19 @@ import type { IssuePreview, NewIssue } from '../../../api/known-issues.ts';
 import type { TargetFilter } from '../../../api/rollouts.ts';
 import type { Sender } from '../../../api/senders.ts';
 import { api } from '../data/client.ts';
-import { devicesOf, readAttributes, readFacts } from '../text/filter-lines.ts';
+import {
+  devicesOf,
+  type ExceptionForm,
+  exceptionsOf,
+  NO_EXCEPTIONS,
+  namesOf,
+  readAttributes,
+  readFacts,
+} from '../text/filter-lines.ts';
 import { counted } from '../text/format.ts';
 import { useDebounced } from '../ui/debounced.ts';
 import { ActionDialog } from '../ui/dialog.tsx';
+import { ExceptionFields } from '../ui/exception-fields.tsx';
 import { TextAreaField, TextField } from '../ui/form.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { Warnings } from './verdict.tsx';
@@ -25,9 +34,10 @@ type Form = typeof EMPTY;
 /** Adds a known issue to a release, and says in numbers which devices it keeps from it. */
 export function NewIssueDialog({ model, version, onClose }: NewIssueProps) {
   const [form, setForm] = useState(EMPTY);
+  const [except, setExcept] = useState<ExceptionForm>(NO_EXCEPTIONS);
   const set = (field: keyof Form) => (value: string) => setForm({ ...form, [field]: value });
   const field = (name: keyof Form) => ({ value: form[name], onChange: set(name) });
-  const issue = issueOf(form, model, version);
+  const issue = issueOf(form, except, model, version);
   const asked = useDebounced(JSON.stringify({ ...issue, title: 'preview', link: undefined }));
   const effect = useQuery({
     queryKey: ['issue-preview', asked],
@@ -58,7 +68,7 @@ export function NewIssueDialog({ model, version, onClose }: NewIssueProps) {
       <TextAreaField
         label="Attributes"
         name="filter.metadata"
-        hint="name=value, one per line."
+        hint="name=value, one per line. Of lines with the same name, one is enough."
         rows={2}
         {...field('attributes')}
       />
@@ -69,6 +79,7 @@ export function NewIssueDialog({ model, version, onClose }: NewIssueProps) {
         rows={2}
         {...field('facts')}
       />
+      <ExceptionFields name="filter" form={except} change={setExcept} />
       <Loaded of={effect} lines={2}>
         {(numbers) => (
           <>
@@ -81,15 +92,9 @@ export function NewIssueDialog({ model, version, onClose }: NewIssueProps) {
   );
 }
 
-const listOf = (text: string) =>
-  text
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
-
-function issueOf(form: Form, model: string, version: string): NewIssue {
-  const groups = listOf(form.groups);
-  const versions = listOf(form.versions);
+function issueOf(form: Form, except: ExceptionForm, model: string, version: string): NewIssue {
+  const groups = namesOf(form.groups);
+  const versions = namesOf(form.versions);
   const metadata = readAttributes(form.attributes);
   const facts = readFacts(form.facts);
   const filter: TargetFilter = {
@@ -98,6 +103,7 @@ function issueOf(form: Form, model: string, version: string): NewIssue {
     ...(form.devices.trim() !== '' && devicesOf(form.devices)),
     ...(Object.keys(metadata).length > 0 && { metadata }),
     ...(Object.keys(facts).length > 0 && { facts }),
+    ...exceptionsOf(except),
   };
   const link = form.link.trim();
   return {

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { api } from '../data/client.ts';
 import { byVersion, count } from '../text/format.ts';
+import { ExceptionFields } from '../ui/exception-fields.tsx';
 import { Field, type Options, SelectField, TextAreaField, TextField } from '../ui/form.tsx';
 import { type DraftForm, nameOf } from './draft.ts';
 
@@ -119,7 +120,7 @@ export function TargetFields({ form, change }: DraftProps) {
       <TextAreaField
         label="Attributes"
         name="target_filter.metadata"
-        hint="name=value, one per line."
+        hint="name=value, one per line. Of lines with the same name, one is enough."
         rows={2}
         value={form.attributes}
         onChange={(attributes) => change({ attributes })}
@@ -132,6 +133,7 @@ export function TargetFields({ form, change }: DraftProps) {
         value={form.facts}
         onChange={(facts) => change({ facts })}
       />
+      <ExceptionFields name="target_filter" form={form.except} change={(except) => change({ except })} />
     </fieldset>
   );
 }

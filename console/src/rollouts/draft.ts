@@ -1,6 +1,13 @@
 import { parseLimitPer } from '../../../api/limit-per-text.ts';
 import type { RolloutDraft, TargetFilter } from '../../../api/rollouts.ts';
-import { devicesOf, readAttributes, readFacts } from '../text/filter-lines.ts';
+import {
+  devicesOf,
+  type ExceptionForm,
+  exceptionsOf,
+  NO_EXCEPTIONS,
+  readAttributes,
+  readFacts,
+} from '../text/filter-lines.ts';
 
 type LimitPer = NonNullable<RolloutDraft['max_in_flight_per']>;
 
@@ -16,12 +23,14 @@ export interface DraftForm {
   readonly groups: readonly string[];
   /** Device ids and MAC addresses. */
   readonly devices: string;
-  /** `name=value`, one per line. */
+  /** `name=value`, one per line; of lines with the same name, one is enough. */
   readonly attributes: string;
   /** `name=value`, `name>=number` or `name<=number`, one per line. */
   readonly facts: string;
   /** Only devices on one of these versions; empty for any version. */
   readonly versions: readonly string[];
+  /** Devices that are excluded. */
+  readonly except: ExceptionForm;
   readonly percentage: string;
   readonly pace: 'slow-start' | 'stages' | 'at-once';
   readonly stages: readonly StageForm[];
@@ -75,6 +84,7 @@ export const EMPTY_FORM: DraftForm = {
   attributes: '',
   facts: '',
   versions: [],
+  except: NO_EXCEPTIONS,
   percentage: '100',
   pace: 'slow-start',
   stages: [
@@ -157,7 +167,7 @@ export function shareOf(percent: string): number | undefined {
   return value === undefined ? undefined : Number((value / 100).toFixed(6));
 }
 
-function filterOf({ target, groups, devices, versions, attributes, facts: lines }: DraftForm): TargetFilter {
+function filterOf({ target, groups, devices, versions, attributes, facts: lines, except }: DraftForm): TargetFilter {
   const metadata = readAttributes(attributes);
   const facts = readFacts(lines);
   return {
@@ -166,6 +176,7 @@ function filterOf({ target, groups, devices, versions, attributes, facts: lines 
     ...(versions.length > 0 ? { versions: [...versions] } : {}),
     ...(Object.keys(metadata).length > 0 ? { metadata } : {}),
     ...(Object.keys(facts).length > 0 ? { facts } : {}),
+    ...exceptionsOf(except),
   };
 }
 

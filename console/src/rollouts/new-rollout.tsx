@@ -131,10 +131,11 @@ const countStarting = (preview: { readonly will_be_updated: number; readonly tar
   Math.min(preview.will_be_updated, preview.targeted);
 
 /** Says that no device matches the target of the form. */
-function noDeviceText({ model, target, groups, versions, attributes }: DraftForm): string {
+function noDeviceText({ model, target, groups, versions, attributes, facts, except }: DraftForm): string {
   const within =
     target === 'group' ? ` is in ${groups.length > 1 ? 'one of the groups' : 'the group'} ${groups.join(', ')}` : '';
-  const narrowed = versions.length > 0 || attributes.trim() !== '' || target === 'specific';
+  const typed = [attributes, facts, ...Object.values(except)].some((text) => text.trim() !== '');
+  const narrowed = versions.length > 0 || typed || target === 'specific';
   const among = narrowed ? `${within === '' ? '' : ' and'} matches what is chosen here` : '';
   return `No device of model ${model}${within}${among || (within === '' ? ' is registered' : '')}.`;
 }

@@ -15,12 +15,25 @@ export function PreviewResult({ preview, percentage, noneText }: PreviewResultPr
   const { matching, targeted, will_be_updated: updated, will_not: not, set_apart: setApart, warnings } = preview;
   const { held_by_others: busy, held } = preview;
   const isSaved = preview.stages.some((stage) => stage.will_be_updated !== null);
-  if (matching === 0) return <p className="preview-figure">{noneText}</p>;
+  const exceptions = preview.excluded > 0 && (
+    <p>
+      {counted(preview.excluded, 'device')} that would match {preview.excluded === 1 ? 'is' : 'are'} excluded.
+    </p>
+  );
+  if (matching === 0) {
+    return (
+      <>
+        <p className="preview-figure">{noneText}</p>
+        {exceptions}
+      </>
+    );
+  }
   return (
     <>
       <p className="preview-figure">
         <strong>{count(updated)}</strong> of {counted(matching, 'device')} would be updated
       </p>
+      {exceptions}
       {percentage < 100 && (
         <p>
           {counted(targeted, 'device')} take part ({percentage}%), chosen by their ids

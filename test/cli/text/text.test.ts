@@ -88,6 +88,7 @@ test('times, sizes and shares are written as people write them', () => {
 describe('a preview', () => {
   const preview = {
     matching: 4373,
+    excluded: 0,
     targeted: 4373,
     will_be_updated: 4312,
     via_stepping_stone: 12,
@@ -139,9 +140,14 @@ describe('a preview', () => {
     ]);
   });
 
+  test('says how many devices are excluded', () => {
+    expect(previewText({ ...preview, excluded: 3 }, {})[3]).toBe('3 devices that would match are excluded.');
+  });
+
   test('says that no device matches', () => {
     const none = {
       matching: 0,
+      excluded: 0,
       targeted: 0,
       will_be_updated: 0,
       via_stepping_stone: 0,
@@ -153,7 +159,8 @@ describe('a preview', () => {
       held_by_others: [],
       held: [],
     };
-    expect(previewText(none, {})[0]).toContain('No device matches');
+    expect(previewText(none, {})).toEqual([expect.stringContaining('No device matches')]);
+    expect(previewText({ ...none, excluded: 1 }, {})[1]).toBe('1 device that would match is excluded.');
   });
 
   test('is followed by the strategy', () => {

@@ -29,7 +29,7 @@ test('a device is assigned when its next status meets the filter', async () => {
   await service.status('d2', '1.0.0', 5);
   expect(await service.tick()).toEqual(['d0']);
   expect(await explainDevice(db.app, id, 'd1', service.now)).toMatchObject({
-    rule: 'does not state the facts in target_filter.facts',
+    rule: 'states battery_percent=20; target_filter.facts asks for 50 or more',
   });
   service.later(1);
   await service.status('d1', '1.0.0', 65, { battery_percent: 50 });
@@ -51,5 +51,15 @@ test('a pending update is not sent to a device that no longer meets the filter, 
   ]);
   service.later(1);
   await service.status('d0', '1.0.0', 125, { battery_percent: 90 });
+  expect(await service.tick()).toEqual(['d0']);
+});
+
+test('a rollout that excludes by a fact that changes all the time examines a device again when it does', async () => {
+  const target_filter = { except: { facts: { battery_percent: { max: 49 } } } };
+  await addRollout(db.app, 'charged', '2.0.0', { target_filter, stages: [], keep_open: true });
+  await service.status('d0', '1.0.0', 5, { battery_percent: 20 });
+  expect(await service.tick()).toEqual([]);
+  service.later(1);
+  await service.status('d0', '1.0.0', 65, { battery_percent: 60 });
   expect(await service.tick()).toEqual(['d0']);
 });

@@ -62,7 +62,7 @@ describe('explains why a device is not on the version:', () => {
       'without the attributes',
       {},
       { target_filter: { metadata: { site: 'x' } } },
-      'does not have the attributes',
+      'has no attribute site; target_filter.metadata asks for "x"',
       'does not target it',
     ],
     ['newer', { version: '2.1.0' }, {}, 'is on 2.1.0, which is newer than 2.0.0', 'downgrade'],
@@ -233,6 +233,7 @@ describe('a preview', () => {
     const preview = await previewRollout(db.app, { ...draft, rollout_percentage: 50 }, { ...NO_RULES, fits });
     expect(preview).toEqual({
       matching: 51,
+      excluded: 0,
       targeted: 26,
       willBeUpdated: 30,
       viaSteppingStone: 0,

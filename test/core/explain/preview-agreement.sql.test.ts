@@ -208,6 +208,22 @@ const FILTERS: Readonly<
   metadata: [() => ({ metadata: { site: 'rome' } }), ['a-0']],
   facts: [() => ({ facts: { board_revision: 'C', battery_percent: { min: 50, max: 90 } } }), ['b-0']],
   recovers: [(rollout) => ({ recovers: { rollout, previous_versions: ['1.0.0'] } }), ['b-0']],
+  except: [() => ({ except: { metadata: { site: 'rome' } } }), ['a-1', 'b-0', 'b-1']],
+};
+
+/** A filter for each key of `except`, and for each list of values, with the devices of {@link addKinds} that it selects. */
+const OTHERS: Readonly<Record<string, readonly [TargetFilter, readonly string[]]>> = {
+  'one of the values of an attribute': [{ metadata: { site: ['milan', 'rome'], slot: [1, 2] } }, ['a-0']],
+  'one of the values of a fact': [{ facts: { battery_percent: [49, 50] } }, ['a-0', 'b-0']],
+  'all except device ids': [{ except: { device_ids: ['a-0', 'b-0', 'none'] } }, ['a-1', 'b-1']],
+  'all except MAC addresses': [{ except: { mac_addresses: ['A0:B7:65:00:00:01'] } }, ['a-0', 'b-0', 'b-1']],
+  'all except groups': [{ except: { groups: ['vans', 'boats'] } }, ['a-0', 'b-0']],
+  'all except versions': [{ except: { versions: ['1.4.0'] } }, ['a-0', 'a-1']],
+  'all except an attribute': [{ except: { metadata: { site: ['milan', 'rome'] } } }, ['a-1', 'b-0', 'b-1']],
+  'all except a fact': [{ except: { facts: { battery_percent: 49 } } }, ['a-1', 'b-0', 'b-1']],
+  'all except a range of a fact': [{ except: { facts: { battery_percent: { min: 50 } } } }, ['a-0', 'a-1', 'b-1']],
+  'all that meet no exception': [{ except: { device_ids: ['b-0'], metadata: { site: 'rome', slot: 2 } } }, ['b-1']],
+  'those of a group that meet no exception': [{ groups: ['vans', 'boats'], except: { groups: ['boats'] } }, ['a-1']],
 };
 
 /** Four devices, of which b-0 and b-1 run 1.4.0. @returns the rollout that updated b-0 from 1.0.0 */
@@ -215,7 +231,8 @@ async function addKinds(): Promise<number> {
   await addDevices(db.app, 2, { prefix: 'a-' });
   await addDevices(db.app, 2, { prefix: 'b-' });
   await db.app.query(`UPDATE devices SET mac_address = 'A0:B7:65:00:00:01' WHERE device_id = 'a-1'`);
-  await db.app.query(`UPDATE devices SET metadata = '{"site": "rome"}' WHERE device_id = 'a-0'`);
+  await db.app.query(`UPDATE devices SET metadata = '{"site": "rome", "slot": 1}' WHERE device_id = 'a-0'`);
+  await db.app.query(`UPDATE devices SET metadata = '{"site": "turin", "slot": 2}' WHERE device_id = 'a-1'`);
   await db.app.query(
     `UPDATE devices SET facts = jsonb_build_object('board_revision', 'C', 'battery_percent', CASE device_id
        WHEN 'a-0' THEN '49' WHEN 'b-0' THEN '50' WHEN 'b-1' THEN '"80"' END::jsonb)`,
@@ -244,14 +261,19 @@ async function assignedBy(filter: TargetFilter): Promise<readonly string[]> {
   return rows.map(({ device_id: device }) => device);
 }
 
-describe.each(Object.entries(FILTERS))('the key %s of a target filter', (key, [filterOf, devices]) => {
+const CASES = [
+  ...Object.entries(FILTERS).map(([key, [filterOf, devices]]) => [`the key ${key}`, filterOf, devices] as const),
+  ...Object.entries(OTHERS).map(([name, [filter, devices]]) => [name, () => filter, devices] as const),
+];
+
+describe.each(CASES)('%s in a target filter', (name, filterOf, devices) => {
   test('narrows assignment, preview and explanations alike', async () => {
     const earlier = await addKinds();
     expect(await assignedBy(filterOf(earlier))).toEqual(devices);
   });
 
   // What a rollout keeps runs its version, so that its own condition on versions says nothing about it.
-  test.skipIf(key === 'versions')('narrows what a rollout of higher priority keeps', async () => {
+  test.skipIf(name.endsWith('versions'))('narrows what a rollout of higher priority keeps', async () => {
     const filter = filterOf(await addKinds());
     await db.app.query(`UPDATE devices SET current_firmware_version = '1.4.0'`);
     await addRollout(db.app, 'keeper', '1.4.0', {

@@ -136,6 +136,13 @@ test('a filter selects by the version that the device runs', async () => {
   expect(await service.tick()).toEqual(['e0']);
 });
 
+test('a filter leaves out what its exceptions name', async () => {
+  await addDevices(db.app, 1, { prefix: 'e', version: '1.5.0' });
+  await addKnownIssue({ filter: { except: { versions: ['1.5.0'], metadata: { heater: ['old', 'older'] } } } });
+  await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
+  expect((await service.tick()).sort()).toEqual(['d0', 'd1', 'e0']);
+});
+
 test('a model has a bounded number of issues', async () => {
   await db.app.query(
     `INSERT INTO known_issues (device_model, found_version, title) SELECT 'esp32-s3', '2.0.0', 'x' FROM generate_series(1, :n::integer)`,

@@ -106,6 +106,18 @@ describe('a draft', () => {
     }
   });
 
+  test('keeps the exceptions of the rollout before that no flag names', () => {
+    const before = {
+      device_model: 'esp32-s3',
+      firmware_version: '2.1.0',
+      target_filter: { groups: ['vans'], except: { groups: ['lab'], versions: ['1.0.0'] } },
+    };
+    expect(readDraft({ exceptGroup: ['shop'] }, before).target_filter).toEqual({
+      groups: ['vans'],
+      except: { groups: ['shop'], versions: ['1.0.0'] },
+    });
+  });
+
   test('is read from a file, whose values flags override', () => {
     const folder = mkdtempSync(join(tmpdir(), 'paku-ota-cli-'));
     const file = join(folder, 'rollout.json');

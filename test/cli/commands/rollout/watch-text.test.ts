@@ -67,6 +67,7 @@ const failure = {
 
 const preview = {
   matching: 100,
+  excluded: 0,
   targeted: 100,
   will_be_updated: 83,
   via_stepping_stone: 0,

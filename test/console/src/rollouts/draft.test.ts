@@ -35,6 +35,38 @@ describe('the draft of a form', () => {
     expect(rolloutDraft.safeParse(draftOf({ facts: 'battery_percent > 50' })).success).toBe(false);
   });
 
+  test('targets one of the values of lines with the same name', () => {
+    const { target_filter } = draftOf({
+      attributes: 'site=rome\nsite=Milan, Italy\nslot=3',
+      facts: 'chip_revision=300',
+    });
+    expect(target_filter).toEqual({
+      metadata: { site: ['rome', 'Milan, Italy'], slot: 3 },
+      facts: { chip_revision: 300 },
+    });
+  });
+
+  test('leaves out what an exception names', () => {
+    const except = {
+      groups: 'lab, shop',
+      versions: '1.0.0',
+      devices: 'van-1\nAA:bb:cc:dd:ee:ff',
+      attributes: 'site=lab-3',
+      facts: 'battery_percent<=20',
+    };
+    expect(draftOf({ except }).target_filter).toEqual({
+      except: {
+        groups: ['lab', 'shop'],
+        versions: ['1.0.0'],
+        device_ids: ['van-1'],
+        mac_addresses: ['AA:bb:cc:dd:ee:ff'],
+        metadata: { site: 'lab-3' },
+        facts: { battery_percent: { max: 20 } },
+      },
+    });
+    expect(rolloutDraft.safeParse(draftOf({ except: { ...except, attributes: 'lab-3' } })).success).toBe(false);
+  });
+
   test('has a window on the chosen days', () => {
     const { send_window } = draftOf({ windowFrom: '22:00', windowTo: '05:00', windowDays: ['mon', 'tue'] });
     expect(send_window).toMatchObject({ days: ['mon', 'tue'], from: '22:00', to: '05:00' });
