@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import {
   APPROVABLE_ACTIONS,
+  coveredNames,
   HEALTH_STATES,
   limitPer,
   ROLLOUT_EVENTS,
@@ -74,6 +75,12 @@ export const rolloutDraft = z
       .default(null)
       .describe(
         'null: a slow start with growing waves; []: all devices at once. After the last stage, the remaining devices follow.',
+      ),
+    first_stage_covers: coveredNames
+      .nullable()
+      .default(null)
+      .describe(
+        '`version`, `attributes.<name>` or `facts.<name>`: the first stage that is not of a group takes a device with each value that the targeted devices have of these before other devices. Needs stages. null: its devices are chosen at random.',
       ),
     ...changeable,
     max_attempts: z.number().int().min(1).max(20).default(3),
@@ -260,6 +267,26 @@ export const previewSchema = z
         }),
       )
       .describe('The stages of the plan, the present one with those before it; a slow start is one stage.'),
+    first_stage_covers: z
+      .array(
+        z.object({
+          name: z.string(),
+          values: z.number().int().describe('Values of the targeted devices; no value counts as one.'),
+          covered: z.number().int().describe('Those that the first stage covers.'),
+          left_out: z
+            .array(
+              z.object({
+                value: z.string().nullable().describe('null: devices that have no value.'),
+                devices: z.number().int(),
+                is_reachable: z
+                  .boolean()
+                  .describe('false: none of them can be updated now and was heard of in the last 24 hours.'),
+              }),
+            )
+            .describe('Values that it leaves out, those of most devices first; at most 5.'),
+        }),
+      )
+      .describe('How the first stage covers the values of each name of `first_stage_covers` of the rollout.'),
     warnings: z
       .array(warning)
       .describe('Warnings about the image of the release, and rollouts in which it failed before (`FAILED_BEFORE`).'),

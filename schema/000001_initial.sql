@@ -318,6 +318,7 @@ CREATE TABLE rollout_configurations (
   min_reports             integer          NOT NULL DEFAULT 5,
   max_in_flight           integer,
   max_in_flight_per       jsonb,
+  first_stage_covers      jsonb,
   max_per_minute          integer,
   max_attempts            integer          NOT NULL DEFAULT 3,
   attempt_timeout_minutes integer          NOT NULL DEFAULT 15,
@@ -364,7 +365,10 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_in_flight_per_check CHECK (max_in_flight_per IS NULL OR coalesce(
     CASE WHEN jsonb_typeof(max_in_flight_per) = 'object' THEN max_in_flight_per - 'attribute' - 'max' = '{}'
       AND jsonb_typeof(max_in_flight_per -> 'attribute') = 'string' AND length(max_in_flight_per ->> 'attribute') BETWEEN 1 AND 64
-      AND jsonb_typeof(max_in_flight_per -> 'max') = 'number' AND max_in_flight_per ->> 'max' ~ '^[1-9][0-9]{0,5}$' END, false))
+      AND jsonb_typeof(max_in_flight_per -> 'max') = 'number' AND max_in_flight_per ->> 'max' ~ '^[1-9][0-9]{0,5}$' END, false)),
+  CONSTRAINT rollout_configurations_covers_check CHECK (first_stage_covers IS NULL OR coalesce(
+    CASE WHEN jsonb_typeof(first_stage_covers) = 'array' THEN jsonb_array_length(first_stage_covers) BETWEEN 1 AND 3
+      AND NOT jsonb_path_exists(first_stage_covers, '$[*] ? (@.type() != "string" || !(@ like_regex "^(version|(attributes|facts)[.].{1,64})$"))') END, false))
 );
 
 CREATE INDEX rollout_configurations_facts_idx ON rollout_configurations (id)
@@ -400,6 +404,7 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_configurations.max_restart_ratio IS 'How many times as often as before devices on the new version may restart; beyond that, with confidence, the rollout halts. Null: restarts do not halt it.';
   COMMENT ON COLUMN rollout_configurations.min_reports IS 'Outcomes that must be in before failure_threshold applies and a slow start grows; fewer if fewer devices are expected. A stage can demand its own number.';
   COMMENT ON COLUMN rollout_configurations.max_in_flight_per IS 'An attribute and a number: of the devices with the same value of the attribute, at most so many are sent an update of this rollout while updates are in flight, those of every rollout counted. Null: no such limit.';
+  COMMENT ON COLUMN rollout_configurations.first_stage_covers IS 'Names, up to three, each version, attributes.X or facts.X: the first stage that is not of a group takes a device with each value that the targeted devices have of them before other devices. Null: its devices are chosen by their hashes alone.';
   COMMENT ON COLUMN rollout_configurations.max_in_flight IS 'Most updates at a time that were sent and have not ended. Null: no limit.';
   COMMENT ON COLUMN rollout_configurations.max_per_minute IS 'Most commands in a minute. Null: no limit.';
   COMMENT ON COLUMN rollout_configurations.max_attempts IS 'Most attempts for one device.';
@@ -546,7 +551,7 @@ CREATE TABLE rollout_members (
 CREATE INDEX rollout_members_rollout_idx ON rollout_members (rollout_id);
 
 DO $$ BEGIN
-  COMMENT ON TABLE rollout_members IS 'Devices that the stages of a rollout took in by name: those of a stage with a count, and those that a stage took in later as replacements.';
+  COMMENT ON TABLE rollout_members IS 'Devices that the stages of a rollout took in by name: those of a stage with a count, those that cover first_stage_covers, and those that a stage took in later as replacements.';
   COMMENT ON COLUMN rollout_members.rollout_id IS 'The rollout.';
   COMMENT ON COLUMN rollout_members.device_id IS 'The device.';
   COMMENT ON INDEX rollout_members_rollout_idx IS 'Read when a rollout starts over or is deleted.';

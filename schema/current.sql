@@ -165,6 +165,7 @@ CREATE TABLE rollout_configurations (
   min_reports             integer          DEFAULT 5 NOT NULL,
   max_in_flight           integer,
   max_in_flight_per       jsonb,
+  first_stage_covers      jsonb,
   max_per_minute          integer,
   max_attempts            integer          DEFAULT 3 NOT NULL,
   attempt_timeout_minutes integer          DEFAULT 15 NOT NULL,
@@ -187,6 +188,11 @@ CREATE TABLE rollout_configurations (
   CONSTRAINT rollout_configurations_name_key UNIQUE (name),
   CONSTRAINT rollout_configurations_after_check CHECK (after_rollout_id < id),
   CONSTRAINT rollout_configurations_approved_check CHECK (jsonb_typeof(approved_content) = 'object' AND approved_targets >= 0 AND approved_at >= '2000-01-01 00:00:00+00'::timestamptz AND approved_at <= '2200-01-01 00:00:00+00'::timestamptz),
+  CONSTRAINT rollout_configurations_covers_check CHECK (first_stage_covers IS NULL OR COALESCE(
+CASE
+    WHEN jsonb_typeof(first_stage_covers) = 'array' THEN jsonb_array_length(first_stage_covers) >= 1 AND jsonb_array_length(first_stage_covers) <= 3 AND NOT jsonb_path_exists(first_stage_covers, '$[*]?(@.type() != "string" || !(@ like_regex "^(version|(attributes|facts)[.].{1,64})$"))'::jsonpath)
+    ELSE NULL::boolean
+END, false)),
   CONSTRAINT rollout_configurations_gate_check CHECK (failure_threshold >= 0::double precision AND failure_threshold <= 1::double precision AND failure_count > 0 AND max_restart_ratio >= 1::double precision AND max_restart_ratio <= 1000::double precision AND min_reports > 0 AND max_attempts >= 1 AND max_attempts <= 20 AND jitter_minutes >= 0 AND jitter_minutes <= 1440),
   CONSTRAINT rollout_configurations_in_flight_per_check CHECK (max_in_flight_per IS NULL OR COALESCE(
 CASE

@@ -85,6 +85,7 @@ export function previewText(preview: Preview, draft: Pick<RolloutDraft, 'rollout
     ...preview.held.map(heldText),
     ...steppingStonesText(preview),
     ...stagesPreviewText(preview),
+    ...coverageText(preview),
   ];
 }
 
@@ -100,6 +101,12 @@ function stagesPreviewText({ stages }: Preview): string[] {
     const now = updated === null ? '' : `, of which ${number(updated)} will be updated`;
     return `Stage ${index + 1}: ${count(devices, 'device')}${now}.`;
   });
+}
+
+function coverageText({ first_stage_covers: names }: Preview): string[] {
+  if (names.length === 0) return [];
+  const parts = names.map(({ name, values, covered }) => `${number(covered)} of ${count(values, 'value')} of ${name}`);
+  return [`The first stage covers ${parts.join(', ')}.`];
 }
 
 function steppingStonesText({ stepping_stones, via_stepping_stone: devices }: Preview): string[] {
@@ -140,6 +147,7 @@ function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
     end_at,
     max_in_flight,
     max_in_flight_per: per,
+    first_stage_covers: covers,
     max_per_minute,
     failure_count,
   } = draft;
@@ -151,6 +159,7 @@ function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
   ].filter((part) => part !== '');
   return [
     ['stages', stagesText(stages ?? null)],
+    ['first stage', covers ? `covers each ${covers.join(', ')}` : null],
     ['at most', limits.join(', ')],
     ['halts', `above ${threshold} % failures${failure_count ? `, or at ${count(failure_count, 'failure')}` : ''}`],
     ['starts', draft.is_active === false ? 'not yet: a draft' : start_at ? instant(start_at) : null],

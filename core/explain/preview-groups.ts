@@ -69,6 +69,7 @@ const PLANNED = `jsonb_to_recordset(:stages::jsonb) AS s(stage integer, share do
  */
 const STAGED = `targeted AS (
        SELECT d.device_id, ${HASH} AS hash, ${JOINED_LATER} AS joined_later,
+         d.device_id IN (SELECT jsonb_array_elements_text(:covering::jsonb)) AS is_covering,
          :hasCutoff::boolean AND ${BY_STORED_CUTOFF.share} AS is_member, :hasBegun::boolean AND ${BY_STORED_CUTOFF.stage} AS is_in_stage,
          CASE WHEN :hasGroups::boolean THEN (SELECT min(s.stage) FROM ${PLANNED} JOIN device_groups AS g ON g.group_name = s."group"
            WHERE g.device_id = d.device_id) END AS stage_of_group
@@ -79,8 +80,10 @@ const STAGED = `targeted AS (
            <= greatest(ceil(:percentage::integer * count(*) OVER (PARTITION BY joined_later) / 100.0), 1) END AS takes_part
        FROM targeted
      ), placed AS (
-       SELECT *, row_number() OVER (PARTITION BY takes_part ORDER BY is_in_stage DESC, stage_of_group IS NULL, joined_later, hash) AS place,
+       SELECT *, row_number() OVER (PARTITION BY takes_part ORDER BY is_in_stage DESC, stage_of_group IS NULL, is_covering DESC, joined_later, hash) AS place,
          row_number() OVER (PARTITION BY takes_part, joined_later ORDER BY hash) AS place_in_share,
+         row_number() OVER (PARTITION BY takes_part, joined_later, is_covering ORDER BY hash) AS place_beside,
+         count(*) FILTER (WHERE takes_part AND is_covering) OVER () AS covering,
          count(*) FILTER (WHERE takes_part AND NOT joined_later) OVER () AS counted
        FROM shared
      ), staged AS MATERIALIZED (
@@ -88,6 +91,8 @@ const STAGED = `targeted AS (
          SELECT min(s.stage) FROM ${PLANNED}
          WHERE CASE WHEN s."group" IS NOT NULL THEN s.stage = stage_of_group WHEN s.count IS NOT NULL THEN place <= s.count
            WHEN joined_later OR s.share = 1 THEN s.share = 1 OR hash <= s.later
+           WHEN s.stage = :coveringStage::integer AND covering > 0
+             THEN is_covering OR place_beside <= greatest(1, ceil(round((s.share * counted)::numeric, 6))) - covering
            ELSE place_in_share <= greatest(1, ceil(round((s.share * counted)::numeric, 6))) END) END AS stage
        FROM placed WHERE takes_part
      )`;
@@ -203,6 +208,7 @@ export async function loadPreviewGroups(
   stages: readonly Stage[] | null,
   higherPriority: readonly HigherPriorityRollout[],
   { releases, knownIssues }: Sent,
+  covering: { readonly devices: readonly string[]; readonly stage: number },
 ): Promise<PreviewGroup[]> {
   const { target_hash_cutoff, stage_hash_cutoff, rollout_percentage: percentage, member_percentage } = rollout;
   const hasBegun = stage_hash_cutoff !== null;
@@ -219,6 +225,8 @@ export async function loadPreviewGroups(
     laterPercentage: cutoffOfShare(percentage / 100),
     ...cutoffValues(rollout),
     stage: stages === null ? 0 : Math.min(rollout.stage, later.length - 1),
+    covering: covering.devices,
+    coveringStage: covering.stage,
     // A slow start has more waves than stages; the last stage takes whatever is left.
     hasGroups: later.some((stage) => 'group' in stage),
     stages: hasBegun ? later.slice(-Math.max(1, later.length - rollout.stage - 1)) : later,

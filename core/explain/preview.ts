@@ -3,7 +3,9 @@ import type { Sql } from '../db/index.ts';
 import type { HeldBy } from '../holds/index.ts';
 import { loadKnownIssues } from '../known-issues/index.ts';
 import {
+  type Coverage,
   chooseReleases,
+  coveringStage,
   describeBarOfMany,
   describeHold,
   describeIssues,
@@ -18,7 +20,12 @@ import {
 import { evaluateVersion, type VersionPolicy, type VersionVerdict } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { getRelease, loadCounters, loadSteppingStones, proposeFor, type ReleaseDetailRow } from '../releases/index.ts';
-import { listFailuresOfRelease, listVersionsInUse, loadHigherPriorityRollouts } from '../rollouts/index.ts';
+import {
+  listFailuresOfRelease,
+  listVersionsInUse,
+  loadCoverage,
+  loadHigherPriorityRollouts,
+} from '../rollouts/index.ts';
 import type { HigherPriorityRollout, KnownIssue } from '../targeting/index.ts';
 import { countWithoutExceptions } from './count-without.ts';
 import type { DeviceChange } from './device-change.ts';
@@ -55,6 +62,10 @@ export interface Preview {
   readonly held: readonly HeldGroup[];
   /** Devices that known issues, and nothing else, keep from the version that they would be sent. */
   readonly keptByIssues: readonly KeptDevices[];
+  /** How the first stage covers the names of `first_stage_covers`; none once that stage has begun. */
+  readonly coverage: readonly Coverage[];
+  /** Devices that this stage adds. */
+  readonly firstStage: number;
   /** Rollouts in which the release failed before. */
   readonly failedBefore: readonly string[];
 }
@@ -106,7 +117,8 @@ export class InvalidRolloutError extends Error {
 export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules: PreviewRules): Promise<Preview> {
   const basis = await loadBasis(sql, rollout, rules);
   const { target, stages, steppingStones, releases, higherPriority } = basis;
-  const groups = await loadPreviewGroups(sql, rollout, target, stages, higherPriority, basis);
+  const covering = await loadCovering(sql, rollout, basis, rules.now);
+  const groups = await loadPreviewGroups(sql, rollout, target, stages, higherPriority, basis, covering);
   const merged = withStatedOfAll(groups);
   const evaluated = merged.map((group) => ({
     ...group,
@@ -122,6 +134,9 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
     version,
     devices: count(updated.filter((group) => nextOf(group) === version)),
   }));
+  const planned = rollout.isSaved
+    ? stagesOf(stages, groups, updated)
+    : plannedStages(stages, targeted, await countInGroups(sql, rollout.device_model, target, stages));
   return {
     matching: count(groups),
     excluded: await countExcluded(sql, rollout, target, count(groups)),
@@ -130,9 +145,9 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
     viaSteppingStone: stones.reduce((sum, { devices }) => sum + devices, 0),
     setApart: count(updated.filter(({ failed_before }) => failed_before)),
     steppingStones: stones,
-    stages: rollout.isSaved
-      ? stagesOf(stages, groups, updated)
-      : plannedStages(stages, targeted, await countInGroups(sql, rollout.device_model, target, stages)),
+    stages: planned,
+    coverage: covering.names,
+    firstStage: planned[covering.stage]?.devices ?? 0,
     heldByOthers: summarizeBusy(updated),
     held: summarizeHeld(updated),
     keptByIssues: groups.flatMap((group) => {
@@ -148,6 +163,22 @@ export async function previewRollout(sql: Sql, rollout: PreviewedRollout, rules:
 async function countExcluded(sql: Sql, rollout: PreviewedRollout, target: Target, matching: number): Promise<number> {
   if (target.except === null) return 0;
   return Math.max(0, (await countWithoutExceptions(sql, rollout.device_model, target, rollout.id)) - matching);
+}
+
+/** The devices that the first stage takes before others, and how they cover its names; none once the stage has begun. */
+type Covering = Awaited<ReturnType<typeof loadCoverage>> & { readonly stage: number };
+
+async function loadCovering(
+  sql: Sql,
+  rollout: PreviewedRollout,
+  { target, stages, releases }: Basis,
+  now: Date,
+): Promise<Covering> {
+  const first = coveringStage(stages);
+  const hasBegun = rollout.stage_hash_cutoff !== null && rollout.stage >= (first?.index ?? 0);
+  if (first === undefined || hasBegun) return { devices: [], names: [], stage: 0 };
+  const coverage = await loadCoverage(sql, rollout, target, first.reach, Object.keys(releases), now);
+  return { ...coverage, stage: first.index };
 }
 
 /** The rules by which no rollout of any percentage targets a device that matches its filter. */

@@ -17,6 +17,8 @@ export interface PreviewedRollout
     | 'stages'
     | 'send_window'
     | 'max_in_flight_per'
+    | 'first_stage_covers'
+    | 'first_stage_covers'
     | 'failure_threshold'
     | 'min_reports'
     | 'stepping_stones'
@@ -48,6 +50,7 @@ type DraftColumns =
   | 'stages'
   | 'send_window'
   | 'max_in_flight_per'
+  | 'first_stage_covers'
   | 'failure_threshold'
   | 'min_reports'
   | 'stepping_stones';

@@ -27,6 +27,14 @@ export {
 } from './bars.ts';
 export { evaluateAttempt } from './evaluate-attempt.ts';
 export type { FactCondition } from './fact-conditions.ts';
+export {
+  COVERED_VALUE_LENGTH,
+  type Coverage,
+  coveredNames,
+  coveringStage,
+  describeUncovered,
+  describeValue,
+} from './first-stage.ts';
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export {
   describeHeld,

@@ -127,6 +127,7 @@ function valuesOf(
     give_up_days: GIVE_UP_DAYS,
     max_in_flight: null,
     max_in_flight_per: rollout.max_in_flight_per,
+    first_stage_covers: null,
     max_per_minute: null,
     start_at: null,
     after_rollout_id: null,

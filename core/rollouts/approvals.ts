@@ -16,6 +16,7 @@ export const CONTENT = `jsonb_build_object(
        'max_restart_ratio', r.max_restart_ratio, 'min_reports', r.min_reports, 'max_attempts', r.max_attempts,
        'attempt_timeout_minutes', r.attempt_timeout_minutes, 'boot_timeout_minutes', r.boot_timeout_minutes,
        'probation_minutes', r.probation_minutes, 'give_up_days', r.give_up_days, 'max_in_flight', r.max_in_flight, 'max_in_flight_per', r.max_in_flight_per,
+       'first_stage_covers', r.first_stage_covers,
        'max_per_minute', r.max_per_minute, 'start_at', extract(epoch FROM r.start_at),
        'after_rollout_id', r.after_rollout_id, 'end_at', extract(epoch FROM r.end_at), 'send_window', r.send_window,
        'jitter_minutes', r.jitter_minutes, 'priority', r.priority, 'keep_open', r.keep_open,

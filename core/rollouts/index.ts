@@ -11,6 +11,7 @@ export {
   takeRequest,
 } from './approvals.ts';
 export { countTargets, hasTargetsOutsideStage } from './count-targets.ts';
+export { loadCoverage } from './coverage.ts';
 export { decideSteppingStones, decideSteppingStonesOf } from './decide-stepping-stones.ts';
 export { loadHaltNotice } from './halt-notice.ts';
 export { loadHigherPriorityRollouts, MAX_HIGHER_PRIORITY_BYTES } from './higher-priority.ts';

@@ -34,6 +34,7 @@ export interface RolloutValues {
   readonly give_up_days: number;
   readonly max_in_flight: number | null;
   readonly max_in_flight_per: LimitPer | null;
+  readonly first_stage_covers: string[] | null;
   readonly max_per_minute: number | null;
   readonly start_at: string | null;
   readonly after_rollout_id: number | null;
@@ -69,6 +70,7 @@ const AUTHORED_COLUMNS: Readonly<Record<keyof RolloutValues, 'value' | 'json'>> 
   give_up_days: 'value',
   max_in_flight: 'value',
   max_in_flight_per: 'json',
+  first_stage_covers: 'json',
   max_per_minute: 'value',
   start_at: 'value',
   after_rollout_id: 'value',
@@ -131,6 +133,7 @@ const rolloutRow = z.strictObject({
   give_up_days: z.int(),
   max_in_flight: z.int().nullable(),
   max_in_flight_per: limitPer.nullable(),
+  first_stage_covers: z.array(z.string()).nullable(),
   max_per_minute: z.int().nullable(),
   send_window: anyJson<object>().nullable(),
   jitter_minutes: z.int(),
@@ -196,7 +199,7 @@ export async function getRollout(sql: Sql, idOrName: string): Promise<RolloutRow
     rolloutRow,
     `SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model, r.target_type, r.target_filter,
        r.rollout_percentage, r.is_active, r.stages, r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.max_attempts,
-       r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight, r.max_in_flight_per,
+       r.attempt_timeout_minutes, r.boot_timeout_minutes, r.probation_minutes, r.give_up_days, r.max_in_flight, r.max_in_flight_per, r.first_stage_covers,
        r.max_per_minute, r.start_at, r.after_rollout_id, r.end_at, r.send_window, r.jitter_minutes, r.priority, r.keep_open, r.allow_downgrade,
        r.include_unknown, r.stepping_stones, o.state, r.paused_reason, r.paused_by, r.paused_at, r.created_at, r.created_by, r.updated_at,
        r.completed_at, r.aborted_at, o.stage, o.requested_action, ${COUNTS}

@@ -42,6 +42,8 @@ export const rolloutRuntime = z.strictObject({
   stages: anyJson<unknown>(),
   send_window: anyJson<unknown>(),
   max_in_flight_per: limitPer.nullable(),
+  /** Names of which the first stage covers the values; the database checks their form. */
+  first_stage_covers: z.array(z.string()).nullable(),
   start_at: z.date().nullable(),
   end_at: z.date().nullable(),
   /** The rollout that must complete before this one sends anything, until it has. */
@@ -148,7 +150,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        r.allow_downgrade, r.include_unknown,
        ${boundedJson('r.stepping_stones', PLAN_BYTES.steppingStones)} AS stepping_stones, r.newest_release_id, r.give_up_days, r.probation_minutes, r.target_hash_cutoff,
        r.member_percentage, r.counted_at, ${boundedJson('r.stages', PLAN_BYTES.stages)} AS stages,
-       ${boundedJson('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.max_in_flight_per, r.start_at, r.end_at,
+       ${boundedJson('r.send_window', PLAN_BYTES.sendWindow)} AS send_window, r.max_in_flight_per, r.first_stage_covers, r.start_at, r.end_at,
        (SELECT jsonb_build_object('name', a.name, 'is_aborted', a.aborted_at IS NOT NULL) FROM rollout_configurations AS a
         WHERE a.id = r.after_rollout_id AND a.completed_at IS NULL) AS waits_for,
        r.failure_threshold, r.failure_count, r.max_restart_ratio, r.min_reports, r.jitter_minutes, r.priority, r.keep_open,

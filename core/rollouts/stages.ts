@@ -1,21 +1,18 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { loadKnownIssues } from '../known-issues/index.ts';
-import { cutoffOfShare, type Reach, type Target } from '../policy/index.ts';
+import { coveringStage, cutoffOfShare, parsePlan, type Reach, type Target } from '../policy/index.ts';
 import {
-  barsOf,
   cutoffValues,
   HASH,
-  hasKnownIssue,
   IN_SHARE,
   IN_STAGE,
   IS_TARGETED,
-  imageOf,
-  imagesOf,
   JOINED_LATER,
   laterTargetCutoff,
   targetValues,
 } from '../targeting/index.ts';
+import { IS_BARRED, loadCoverage, shareOf } from './coverage.ts';
 import type { RolloutRuntime } from './rollout-runtime.ts';
 
 /** Who last let the rollout `started` run: created it as active, started its draft, approved or resumed it; null: SQL. */
@@ -35,15 +32,7 @@ export type StageStart = { readonly reach: Reach } | { readonly waveSize: number
 /** The first wave of a slow start has this share of the targeted devices. */
 const FIRST_WAVE_SHARE = 0.01;
 
-/**
- * True if the image of the release contradicts what the device states, or a known issue keeps the device from it, so that the
- * stage cannot have its outcome.
- */
-const IS_BARRED = `(NOT (${Object.values(barsOf(imageOf(imagesOf('f.version = :goal'), ':goal'))).join('\n         AND ')})
-         OR ${hasKnownIssue(':goal')})`;
-
-/** In binary, 7% of 100 is slightly more than 7, and must not be rounded up to 8. */
-const shareOf = (devices: string) => `ceil(round((:share::double precision * ${devices})::numeric, 6))::integer`;
+const IS_COVERING = 'd.device_id IN (SELECT jsonb_array_elements_text(:covering::jsonb))';
 
 const isInGroup = (device: string) =>
   `EXISTS (SELECT FROM device_groups AS g WHERE g.device_id = ${device}.device_id AND g.group_name = :group)`;
@@ -63,6 +52,7 @@ export type BegunStage = RowOf<typeof begunStage>;
  * ceil(share × targets) in the order of their hashes, at least one, and each device that registered after the targets
  * were counted with that probability. A count reaches as many devices by name, and none that registers later; so does a
  * group, whose members are those that it has now. A null `waveSize` is the first wave of a slow start. Does nothing if the stage has already started.
+ * The first stage that is not of a group takes the devices that cover the names of `first_stage_covers` before others.
  * @param eligibleVersions from which the rollout may update devices
  * @returns the cutoffs, size and sample now in force; undefined if the rollout changed meanwhile
  */
@@ -77,6 +67,7 @@ export async function beginStage(
 ): Promise<BegunStage | undefined> {
   const isSlowStart = 'waveSize' in start;
   const reach = isSlowStart ? { share: FIRST_WAVE_SHARE } : start.reach;
+  const covering = await pickCovering(sql, rollout, target, stage, eligibleVersions, now);
   const [row] = await select(
     sql,
     begunStage,
@@ -85,21 +76,22 @@ export async function beginStage(
        WHERE rollout_id = :rollout AND generation = :generation AND NOT is_stopped FOR UPDATE
      ), targeted AS NOT MATERIALIZED (
        SELECT d.device_id, ${HASH} AS hash, d.current_firmware_version AS version, ${JOINED_LATER} AS joined_later,
-         ${IN_STAGE} AS is_member, ${IS_BARRED} AS is_barred
+         ${IN_STAGE} AS is_member, ${IS_BARRED} AS is_barred, ${IS_COVERING} AS is_covering
        FROM devices AS d WHERE ${IS_TARGETED} AND ${IN_SHARE}
      ), counted AS (
        SELECT count(*)::integer AS targeted, (count(*) FILTER (WHERE NOT joined_later))::integer AS counted,
-         (count(*) FILTER (WHERE is_member))::integer AS members
+         (count(*) FILTER (WHERE is_member))::integer AS members, (count(*) FILTER (WHERE is_covering))::integer AS covering
        FROM targeted
      ), next AS (
        SELECT device_id FROM targeted
        WHERE NOT is_member AND :byName::boolean AND (:group::text IS NULL OR ${isInGroup('targeted')})
-       ORDER BY joined_later, hash
+       ORDER BY is_covering DESC, joined_later, hash
        LIMIT CASE WHEN :group::text IS NULL THEN (SELECT greatest(:count::integer - members, 0) FROM counted) END
      ), named AS MATERIALIZED (
        -- A count is closed to devices that register later, so that it names those which an earlier share took in.
        SELECT device_id FROM next
        UNION ALL SELECT device_id FROM targeted WHERE is_member AND joined_later AND :byName::boolean
+       UNION ALL SELECT device_id FROM targeted WHERE is_covering AND NOT is_member AND NOT :byName::boolean
      ), before AS (
        SELECT coalesce(max(hash_cutoff), '') AS hash_cutoff, coalesce(max(later_cutoff), '') AS later_cutoff
        FROM rollout_stages WHERE rollout_id = :rollout
@@ -108,8 +100,9 @@ export async function beginStage(
            WHEN :slow::boolean OR :share::double precision = 1 THEN :targetCutoff
            WHEN :byName::boolean THEN before.hash_cutoff
            -- If no device is counted, the stage reaches none: an empty text sorts before every hash.
-           ELSE greatest((SELECT hash FROM targeted WHERE NOT joined_later ORDER BY hash
-             OFFSET (SELECT greatest(${shareOf('counted')}, 1) - 1 FROM counted) LIMIT 1), before.hash_cutoff) END AS hash_cutoff,
+           ELSE greatest((SELECT hash FROM targeted WHERE NOT joined_later AND NOT is_covering ORDER BY hash
+             OFFSET (SELECT greatest(${shareOf('counted')} - covering, 1) - 1 FROM counted)
+             LIMIT (SELECT least(greatest(${shareOf('counted')}, 1) - covering, 1) FROM counted)), before.hash_cutoff) END AS hash_cutoff,
          CASE
            WHEN :slow::boolean OR :share::double precision = 1 THEN :laterTargetCutoff
            WHEN :byName::boolean THEN ''
@@ -164,6 +157,7 @@ export async function beginStage(
       byName: !('share' in reach),
       laterShare: 'share' in reach ? laterShareOf(rollout, reach.share) : '',
       eligible: eligibleVersions,
+      covering,
       goal: rollout.firmware_version,
       knownIssues: await loadKnownIssues(sql, rollout, target),
       now,
@@ -172,6 +166,21 @@ export async function beginStage(
     },
   );
   return row;
+}
+
+/** The devices that the stage takes before others, because they cover the names of `first_stage_covers`. */
+async function pickCovering(
+  sql: Sql,
+  rollout: RolloutRuntime,
+  target: Target,
+  stage: number,
+  eligibleVersions: readonly string[],
+  now: Date,
+): Promise<readonly string[]> {
+  const plan = parsePlan(rollout);
+  const first = plan.ok ? coveringStage(plan.value.stages) : undefined;
+  if (first?.index !== stage) return [];
+  return (await loadCoverage(sql, rollout, target, first.reach, eligibleVersions, now)).devices;
 }
 
 /** The cutoff of a stage for devices that joined later: a share of the percentage. */

@@ -122,6 +122,7 @@ export async function checkValues(services: Services, values: RolloutValues): Pr
   checkTarget(values);
   await checkPredecessor(services.sql, values);
   checkEnd(values, services.now());
+  checkCovers(values);
   await checkRelease(services, values);
 }
 
@@ -148,6 +149,12 @@ function checkEnd({ start_at: start, end_at: end }: RolloutValues, now: Date): v
     'end_at',
     `${end} is not after ${start === null ? 'now' : 'start_at'}, ${earliest.toISOString()}: it would send nothing`,
   );
+}
+
+function checkCovers({ first_stage_covers: names, stages }: RolloutValues): void {
+  if (names === null || (stages !== null && stages.length > 0)) return;
+  const what = stages === null ? 'a slow start' : 'a rollout to all devices at once';
+  throw invalid('first_stage_covers', `${what} has no first stage; give the rollout stages`);
 }
 
 async function checkPredecessor(sql: Sql, { after_rollout_id: id }: RolloutValues): Promise<void> {

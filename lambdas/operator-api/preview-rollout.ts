@@ -6,6 +6,7 @@ import {
   type PreviewRules,
   previewRollout,
 } from '../../core/explain/index.ts';
+import { describeUncovered } from '../../core/policy/index.ts';
 import { commandTopic, encodeCommand, packetProblem, TOKEN_LENGTH } from '../../core/protocol/index.ts';
 import { settingsOf } from '../../core/release-policy/index.ts';
 import { getRelease } from '../../core/releases/index.ts';
@@ -47,9 +48,17 @@ export async function previewResource(services: Services, rollout: PreviewedRoll
     set_apart: preview.setApart,
     stepping_stones: [...preview.steppingStones],
     stages: preview.stages.map(({ devices, willBeUpdated }) => ({ devices, will_be_updated: willBeUpdated })),
+    first_stage_covers: preview.coverage.map(({ leftOut, ...counts }) => ({
+      ...counts,
+      left_out: leftOut.map(({ value, devices, isReachable }) => ({ value, devices, is_reachable: isReachable })),
+    })),
     warnings: [
       ...(release?.warnings ?? []),
       ...preview.failedBefore.map((message) => ({ code: 'FAILED_BEFORE', message })),
+      ...preview.coverage.flatMap((names) => {
+        const message = describeUncovered(names, preview.firstStage);
+        return message === undefined ? [] : [{ code: 'NOT_COVERED', message }];
+      }),
       ...(await warnOfTarget(sql, rollout)),
       ...(await warnOfExceptions(sql, rollout)),
       ...(await warnOfUnlimited(sql, rollout)),

@@ -218,7 +218,8 @@ describe('a rollout', () => {
     });
     expect(await cli.run('rollout', 'change', 'held')).toMatchObject({ code: 2 });
     const { rollout_id: id } = await cli.json<{ rollout_id: number }>('rollout', 'show', 'held');
-    const edit = ['rollout', 'edit', 'held', '--priority', '4', '--percentage', '50'];
+    const covers = ['--first-stage-covers', 'version, attributes.site'];
+    const edit = ['rollout', 'edit', 'held', '--priority', '4', '--percentage', '50', ...covers];
     expect((await cli.run(...edit)).stderr).toContain('Replace the draft? There is no terminal to answer on');
     expect(await cli.json(...edit, '--yes')).toMatchObject({
       rollout_id: id,
@@ -226,6 +227,7 @@ describe('a rollout', () => {
       priority: 4,
       rollout_percentage: 50,
       stages: [{ percentage: 50 }],
+      first_stage_covers: ['version', 'attributes.site'],
       target_filter: { versions: ['0.1'] },
     });
     expect((await cli.run('rollout', 'change', 'held', '--start')).stderr).toContain('nothing would be updated');

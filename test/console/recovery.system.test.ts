@@ -39,6 +39,7 @@ const halted: Rollout = {
   min_reports: 5,
   max_in_flight: null,
   max_in_flight_per: null,
+  first_stage_covers: null,
   max_per_minute: null,
   send_window: null,
   keep_open: false,

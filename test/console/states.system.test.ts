@@ -233,6 +233,7 @@ describe.skipIf(isBrowserMissing)(`a page of the console${BROWSER_NOTE}`, () => 
       held_by_others: [],
       held: [],
       set_apart: 0,
+      first_stage_covers: [],
     };
     const preview = { matching: 0, targeted: 0, will_be_updated: 0, via_stepping_stone: 0, ...none };
     const answers = { ...EMPTY, '/v1/groups': groups, '/v1/rollouts/preview': preview };

@@ -14,6 +14,7 @@ export const newRollout = (values: Partial<PreviewedRollout> = {}): PreviewedRol
     stages: [],
     send_window: null,
     max_in_flight_per: null,
+    first_stage_covers: null,
     failure_threshold: 0.1,
     min_reports: 5,
     stepping_stones: null,

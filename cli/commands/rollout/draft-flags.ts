@@ -25,6 +25,7 @@ export interface DraftFlags extends FilterFlags {
   readonly name?: string;
   readonly percentage?: number;
   readonly stages?: Stages;
+  readonly firstStageCovers?: string[];
   readonly maxInFlight?: number;
   readonly maxInFlightPer?: LimitPer;
   readonly maxPerMinute?: number;
@@ -68,6 +69,11 @@ export const addDraftFlags = (command: Command): Command =>
       '--stages <stages>',
       "'5%,25%:60m,100%': percentages or numbers of devices, each with its soak; 'all': all devices at once",
       parseStages,
+    )
+    .option(
+      '--first-stage-covers <names>',
+      'version,facts.board_revision,attributes.site: the first stage has a device with each value of these',
+      (text: string) => text.split(',').map((name) => name.trim()),
     )
     .option('--failure-threshold <share>', 'share of failures that halts it (default: 10%)', parseShare)
     .option('--failure-count <n>', 'number of failures that halts it', integerOption(1, 1_000_000))
@@ -142,6 +148,7 @@ function flagValues(flags: DraftFlags): Partial<RolloutDraft> {
     name: flags.name,
     rollout_percentage: flags.percentage,
     stages: flags.stages,
+    first_stage_covers: flags.firstStageCovers,
     max_in_flight: flags.maxInFlight,
     max_in_flight_per: flags.maxInFlightPer,
     max_per_minute: flags.maxPerMinute,

@@ -34,6 +34,8 @@ export interface DraftForm {
   readonly percentage: string;
   readonly pace: 'slow-start' | 'stages' | 'at-once';
   readonly stages: readonly StageForm[];
+  /** `version, facts.board_revision`. */
+  readonly firstStageCovers: string;
   readonly failurePercent: string;
   readonly failureCount: string;
   readonly maxRestartRatio: string;
@@ -91,6 +93,7 @@ export const EMPTY_FORM: DraftForm = {
     { id: 1, unit: 'percentage', amount: '5', soakMinutes: '60', successPercent: '95', waitsForPerson: false },
     { id: 2, unit: 'percentage', amount: '25', soakMinutes: '60', successPercent: '95', waitsForPerson: false },
   ],
+  firstStageCovers: '',
   failurePercent: '10',
   failureCount: '',
   maxRestartRatio: '2',
@@ -149,6 +152,7 @@ export function toDraft(form: DraftForm): RolloutDraft {
       send_window: windowOf(form),
     }),
     stages: stagesOf(form),
+    first_stage_covers: form.pace === 'stages' ? namesOf(form.firstStageCovers) : null,
     keep_open: form.keepOpen,
     allow_downgrade: form.allowDowngrade,
     include_unknown: form.includeUnknown,
@@ -158,6 +162,12 @@ export function toDraft(form: DraftForm): RolloutDraft {
 /** Null for an empty text. A text that is not a limit becomes one without a number, which the service refuses. */
 export const limitPerOf = (text: string): LimitPer | null =>
   text.trim() === '' ? null : (parseLimitPer(text) ?? { attribute: text.trim(), max: Number.NaN });
+
+/** Null for an empty text. */
+function namesOf(text: string): string[] | null {
+  const names = text.split(',').flatMap((name) => name.trim() || []);
+  return names.length === 0 ? null : names;
+}
 
 const numberOf = (text: string) => (text.trim() === '' ? undefined : Number(text));
 

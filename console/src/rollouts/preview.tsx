@@ -42,6 +42,7 @@ export function PreviewResult({ preview, percentage, noneText }: PreviewResultPr
       )}
       <SteppingStones preview={preview} />
       <PlannedStages preview={preview} />
+      <FirstStage preview={preview} />
       <Warnings of={warnings} />
       {setApart > 0 && (
         <p>
@@ -90,6 +91,13 @@ function SteppingStones({ preview }: { readonly preview: Preview }) {
       {devices === 0 && ' No device needs one now.'}
     </p>
   );
+}
+
+/** How the first stage covers the values of the names that the rollout gives. */
+function FirstStage({ preview: { first_stage_covers: names } }: { readonly preview: Preview }) {
+  if (names.length === 0) return null;
+  const parts = names.map(({ name, values, covered }) => `${count(covered)} of ${counted(values, 'value')} of ${name}`);
+  return <p>The first stage covers {parts.join(', ')}.</p>;
 }
 
 /** How many devices each stage adds, if there is more than one. */

@@ -93,7 +93,8 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
       </Link>{' '}
       for {targetOf(rollout)}
       {steppingStonesOf(rollout)}
-      {limitOf(rollout)}; created <Ago at={at} />
+      {limitOf(rollout)}
+      {coversOf(rollout)}; created <Ago at={at} />
       {by !== null && ` by ${caller(by)}`}. <Link href={`/rollouts/${rollout.rollout_id}/report`}>Report</Link>
     </p>
   );
@@ -104,6 +105,9 @@ const steppingStonesOf = ({ stepping_stones: steps }: Rollout): string =>
 
 const limitOf = ({ max_in_flight_per: per }: Rollout): string =>
   per === null ? '' : `, at most ${per.max} at once for each ${per.attribute}`;
+
+const coversOf = ({ first_stage_covers: names }: Rollout): string =>
+  names === null ? '' : `, the first stage covers each ${names.join(', ')}`;
 
 /** The most values of a condition that fit the line. */
 const MOST_VALUES = 3;

@@ -32,7 +32,19 @@ export function StrategyFields({ form, change }: DraftProps) {
           options={PACES}
         />
       </div>
-      {form.pace === 'stages' && <StageFields form={form} change={change} />}
+      {form.pace === 'stages' && (
+        <>
+          <StageFields form={form} change={change} />
+          <TextField
+            label="First stage covers"
+            name="first_stage_covers"
+            placeholder="e.g. version, facts.board_revision, attributes.site"
+            hint="It has a device with each value of these. Empty: its devices are chosen at random."
+            value={form.firstStageCovers}
+            onChange={(firstStageCovers) => change({ firstStageCovers })}
+          />
+        </>
+      )}
       <div className="fields">
         {number('Failure threshold (%)', 'failure_threshold', 'failurePercent')}
         {number('Minimum results', 'min_reports', 'minReports')}

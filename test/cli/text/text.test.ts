@@ -103,6 +103,7 @@ describe('a preview', () => {
     ],
     warnings: [],
     set_apart: 0,
+    first_stage_covers: [],
     held_by_others: [],
     held: [],
   };
@@ -144,6 +145,16 @@ describe('a preview', () => {
     expect(previewText({ ...preview, excluded: 3 }, {})[3]).toBe('3 devices that would match are excluded.');
   });
 
+  test('says how the first stage covers the names that the rollout gives', () => {
+    const first_stage_covers = [
+      { name: 'version', values: 2, covered: 2, left_out: [] },
+      { name: 'attributes.site', values: 1, covered: 0, left_out: [{ value: null, devices: 1, is_reachable: false }] },
+    ];
+    expect(previewText({ ...preview, first_stage_covers }, {}).at(-1)).toBe(
+      'The first stage covers 2 of 2 values of version, 0 of 1 value of attributes.site.',
+    );
+  });
+
   test('says that no device matches', () => {
     const none = {
       matching: 0,
@@ -156,6 +167,7 @@ describe('a preview', () => {
       will_not: [],
       warnings: [],
       set_apart: 0,
+      first_stage_covers: [],
       held_by_others: [],
       held: [],
     };

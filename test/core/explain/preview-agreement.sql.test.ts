@@ -67,6 +67,7 @@ const COLUMNS = (random: Random) => ({
   include_unknown: random(3) === 0,
   priority: random(3) - 1,
   failure_threshold: 1,
+  first_stage_covers: pick<unknown>(random, [null, ['version'], ['facts.chip_revision', 'version']]),
 });
 
 const ofSaved = async (id: number): Promise<Preview> => {
@@ -134,6 +135,7 @@ test.each(SEEDS)('the preview, the assignment and the explanations of random fle
 test.each(SEEDS)('each stage of random fleet %i has as many devices as the preview said', async (seed) => {
   const random = randomOf(seed);
   await addFleet(random);
+  await db.app.query(`UPDATE devices SET facts = jsonb_build_object('chip_revision', ascii(md5(device_id)) % 3)`);
   const id = await addRollout(db.app, 'subject', '3.0.0', COLUMNS(random));
   const { stages } = await ofSaved(id);
   for (let ticks = 0; ticks < 14; ticks++) {

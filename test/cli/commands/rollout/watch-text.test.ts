@@ -76,6 +76,7 @@ const preview = {
   will_not: [],
   warnings: [],
   set_apart: 0,
+  first_stage_covers: [],
   held_by_others: [],
   held: [],
 };
