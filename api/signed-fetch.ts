@@ -9,7 +9,7 @@ export interface Credentials {
 }
 
 /**
- * `fetch` that signs each call with SigV4 for API Gateway (`execute-api`). For Node only, because a browser has no
+ * `fetch` that signs each call with SigV4, for API Gateway unless another service is named. For Node only, because a browser has no
  * credentials.
  * @param now the time by which signatures are dated
  */
@@ -17,8 +17,9 @@ export function signedFetch(
   region: string,
   credentials: Credentials | (() => Promise<Credentials>),
   now = () => new Date(),
+  service = 'execute-api',
 ): Fetch {
-  const signer = new SignatureV4({ service: 'execute-api', region, credentials, sha256: Sha256 });
+  const signer = new SignatureV4({ service, region, credentials, sha256: Sha256 });
   return async (url, { method, headers, body }) => {
     const { hostname, port, protocol, pathname, searchParams } = new URL(url);
     const query = Object.fromEntries([...new Set(searchParams.keys())].map((key) => [key, searchParams.getAll(key)]));

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { findTarget } from './find-target.ts';
 import { type Output, openOutput, openSession, type Session } from './session.ts';
-import { DEFAULT_STACK, type TargetOptions } from './target.ts';
+import { type Account, DEFAULT_STACK, type TargetOptions } from './target.ts';
 
 interface CommonOptions extends TargetOptions {
   readonly json?: boolean;
@@ -28,6 +28,14 @@ export function registerAction<Options, Arguments extends readonly unknown[]>(
   command: Command,
   work: (session: Session, options: Options, ...args: Arguments) => Promise<void>,
 ): void {
+  addTargetOptions(command).action(async (...all: unknown[]) => {
+    const options = command.opts<CommonOptions & Options>();
+    const session = openSession(await findTarget(options), options.json === true);
+    await work(session, options, ...argumentsOf<Arguments>(all));
+  });
+}
+
+const addTargetOptions = (command: Command): Command =>
   command
     .optionsGroup('Output and target:')
     .option('--json', 'print what the API answers, for programs')
@@ -35,12 +43,26 @@ export function registerAction<Options, Arguments extends readonly unknown[]>(
     .option('--aws', 'a deployment, even where a local system runs')
     .option('--profile <profile>', 'AWS profile of the deployment')
     .option('--region <region>', 'AWS region of the deployment (default: of the profile)')
-    .option('--stack <name>', `its CloudFormation stack (default: ${DEFAULT_STACK})`)
-    .action(async (...all: unknown[]) => {
-      const options = command.opts<CommonOptions & Options>();
-      const session = openSession(await findTarget(options), options.json === true);
-      await work(session, options, ...argumentsOf<Arguments>(all));
-    });
+    .option('--stack <name>', `its CloudFormation stack (default: ${DEFAULT_STACK})`);
+
+/**
+ * Registers what a command does on a system, and what it does with an account in which no deployment need be.
+ * @param isAccount whether the options ask for the account
+ */
+export function registerAccountAction<Options>(
+  command: Command,
+  isAccount: (options: Options) => boolean,
+  onAccount: (output: Output, account: Account, options: Options) => Promise<void>,
+  work: (session: Session, options: Options) => Promise<void>,
+): void {
+  addTargetOptions(command).action(async () => {
+    const options = command.opts<CommonOptions & Options>();
+    const json = options.json === true;
+    if (!isAccount(options)) return work(openSession(await findTarget(options), json), options);
+    // Imported on demand, as for a deployment.
+    const { findAccount } = await import('./target-on-aws.ts');
+    return onAccount(openOutput(json), await findAccount(options), options);
+  });
 }
 
 /** Commander appends the options and the command to the arguments. */

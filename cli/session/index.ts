@@ -1,6 +1,6 @@
 export { readAmazonRoots } from './amazon-roots.ts';
 export { confirmOrStop } from './ask.ts';
-export { addCommand, addGroup, registerAction, registerLocalAction } from './command.ts';
+export { addCommand, addGroup, registerAccountAction, registerAction, registerLocalAction } from './command.ts';
 export { CliError, describeFailure, EXIT, exitCodeOf } from './failure.ts';
 export { addFilterFlags, type FilterFlags, readFilter } from './filter-flags.ts';
 export { decidePlace, readEndpoints } from './find-target.ts';
@@ -9,4 +9,4 @@ export { addPaging, noteMore, type PagingOptions, readPages } from './paging.ts'
 export { retryRead } from './retry.ts';
 export { ROOT } from './root.ts';
 export type { Output, Session } from './session.ts';
-export type { Target } from './target.ts';
+export type { Account, Target } from './target.ts';

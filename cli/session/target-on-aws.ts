@@ -1,7 +1,8 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { defaultProvider } from '@aws-sdk/credential-provider-node';
-import { CliError } from './failure.ts';
-import type { Place, Target } from './target.ts';
+import { describeAwsProblem } from './aws-problem.ts';
+import { CliError, EXIT } from './failure.ts';
+import { type Account, DEFAULT_STACK, type Place, type Target, type TargetOptions } from './target.ts';
 
 type Deployment = Extract<Place, { kind: 'aws' }>;
 
@@ -32,7 +33,7 @@ export async function findDeployment(place: Deployment, isNamed: boolean): Promi
     return { kind: 'aws', name, apiUrl: apiUrl.replace(/\/$/, ''), region, credentials, outputs };
   } catch (error) {
     if (error instanceof CliError) throw error;
-    const reason = explain(error as Error, place);
+    const reason = describeAwsProblem(error as Error, place);
     throw new CliError(isNamed || profile || wanted ? reason : `${NEITHER} (${reason})`, undefined, error);
   }
 }
@@ -43,13 +44,16 @@ async function readOutputs(client: CloudFormationClient, stack: string): Promise
   return new Map(outputs.map(({ OutputKey = '', OutputValue = '' }) => [OutputKey, OutputValue]));
 }
 
-function explain({ name, message }: Error, { stack }: Deployment): string {
-  if (message.includes('does not exist')) {
-    return `there is no stack ${stack} in this account and region: deploy it with npm run deploy, or name it with --stack and --region`;
+/** The account and region that the flags name, with the credentials that every AWS tool would use. @throws CliError */
+export async function findAccount({ local, profile, region, stack = DEFAULT_STACK }: TargetOptions): Promise<Account> {
+  if (local) throw new CliError('--local does not go with a look at an AWS account', EXIT.usage);
+  const named = { ...(profile && { profile }), ...(region && { region }) };
+  const credentials = defaultProvider({ ...(profile && { profile }) });
+  const describe = (error: Error) => describeAwsProblem(error, { kind: 'aws', stack, ...named });
+  try {
+    await credentials();
+    return { stack, region: await new CloudFormationClient(named).config.region(), credentials, describe };
+  } catch (error) {
+    throw new CliError(describe(error as Error), undefined, error);
   }
-  if (/region is missing/i.test(message)) return 'no AWS region is set: use --region, AWS_REGION or a profile with one';
-  if (name === 'CredentialsProviderError' || name === 'TokenProviderError') {
-    return `no AWS credentials were found: use --profile, or sign in (${message})`;
-  }
-  return `AWS answered: ${message}`;
 }

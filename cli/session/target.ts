@@ -26,6 +26,14 @@ export interface Target {
   readonly outputs?: ReadonlyMap<string, string>;
 }
 
+/** An account and region, in which a deployment may or may not be. */
+export interface Account extends Pick<Target, 'region' | 'credentials'> {
+  /** Name of the service stack of the deployment that is meant. */
+  readonly stack: string;
+  /** What kept a call from AWS, as one sentence. */
+  describe(error: Error): string;
+}
+
 /** Where the system is looked for, before anything is read over the network. */
 export type Place =
   | { readonly kind: 'local'; readonly home: string }

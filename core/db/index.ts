@@ -7,6 +7,7 @@ export {
   type SqlRow,
   type SqlValues,
 } from './database.ts';
+export { DATABASE_ENGINE } from './engine.ts';
 export { DatabaseUnavailableError, RowError, SqlError } from './errors.ts';
 export { releaseLease, takeLease } from './leases.ts';
 export { migrate, SCHEMA_MISMATCH, schemaVersion } from './migrations.ts';

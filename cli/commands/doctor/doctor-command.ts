@@ -1,7 +1,16 @@
 import type { Command } from 'commander';
-import type { Session } from '../../session/index.ts';
-import { addCommand, EXIT, registerAction } from '../../session/index.ts';
+import {
+  type Account,
+  addCommand,
+  CliError,
+  EXIT,
+  type Output,
+  registerAccountAction,
+  type Session,
+} from '../../session/index.ts';
 import { readAssumptions } from './assumptions.ts';
+import { plannedDeployment, runChecks } from './before.ts';
+import { beforeText } from './before-text.ts';
 import type { Diagnosis } from './check.ts';
 import { checkSystem } from './check-system.ts';
 import { diagnosisText } from './diagnosis-text.ts';
@@ -12,14 +21,33 @@ export function addDoctor(program: Command): void {
     program,
     'doctor',
     'check the system from here: endpoints, identity, clock, schema, dead letters, what AWS is trusted to do; changes nothing',
-    ['paku-ota doctor', 'paku-ota doctor --aws --profile vans --json'],
+    ['paku-ota doctor', 'paku-ota doctor --aws --profile vans --json', 'paku-ota doctor --before --region eu-west-1'],
+  ).option('--before', 'instead, say what an AWS account lacks for a first deployment; changes nothing');
+  registerAccountAction<{ readonly before?: boolean }>(
+    command,
+    ({ before = false }) => before,
+    lookBefore,
+    async (session) => {
+      const diagnosis = await diagnose(session);
+      session.show(diagnosis, diagnosisText);
+      const all = [...diagnosis.checks, ...diagnosis.assumptions];
+      if (all.some(({ outcome }) => outcome === 'fail')) process.exitCode = EXIT.failed;
+    },
   );
-  registerAction<object, []>(command, async (session) => {
-    const diagnosis = await diagnose(session);
-    session.show(diagnosis, diagnosisText);
-    const all = [...diagnosis.checks, ...diagnosis.assumptions];
-    if (all.some(({ outcome }) => outcome === 'fail')) process.exitCode = EXIT.failed;
+}
+
+async function lookBefore(output: Output, account: Account): Promise<void> {
+  const { accountChecks, readCaller } = await import('./account-checks.ts');
+  const { regionChecks } = await import('./region-checks.ts');
+  const { region, stack } = account;
+  const arn = await readCaller(account).catch((error: Error) => {
+    throw new CliError(account.describe(error), undefined, error);
   });
+  const identity = { check: 'identity', outcome: 'ok', detail: arn, todo: null } as const;
+  const asked = await runChecks([...accountChecks(account), ...regionChecks(account, plannedDeployment(stack))]);
+  const checks = [identity, ...asked];
+  output.show({ stack, region, checks }, beforeText);
+  if (checks.some(({ outcome }) => outcome === 'missing')) process.exitCode = EXIT.failed;
 }
 
 async function diagnose(session: Session): Promise<Diagnosis> {

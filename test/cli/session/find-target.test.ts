@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand, type Output } from '@aws-sdk/client-cloudformation';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { decidePlace, findTarget } from '../../../cli/session/find-target.ts';
+import { findAccount } from '../../../cli/session/target-on-aws.ts';
 import { mockClient } from '../../support/mock-client.ts';
 
 let folder: string;
@@ -128,10 +129,67 @@ describe('a deployment', () => {
       Object.assign(new Error('none'), { name: 'CredentialsProviderError' }),
       'no AWS credentials were found: use --profile',
     ],
-    ['a refusal', new Error('User x is not authorized'), 'AWS answered: User x is not authorized'],
+    [
+      'expired keys',
+      Object.assign(new Error('The security token included in the request is expired'), { name: 'ExpiredToken' }),
+      'the AWS credentials have expired: sign in again',
+    ],
+    [
+      'unknown keys',
+      Object.assign(new Error('invalid'), { name: 'InvalidClientTokenId' }),
+      'AWS does not accept the credentials: check the keys and the clock',
+    ],
+    [
+      'a region that does not exist',
+      Object.assign(new Error('getaddrinfo'), { code: 'ENOTFOUND', hostname: 'cloudformation.moon-1.amazonaws.com' }),
+      'cloudformation.moon-1.amazonaws.com cannot be found: is eu-west-1 a region of AWS',
+    ],
+    [
+      'a denial',
+      Object.assign(new Error('User x is not authorized'), { name: 'AccessDenied' }),
+      'your identity may not do this (User x is not authorized)',
+    ],
+    ['another refusal', new Error('Rate exceeded'), 'AWS answered: Rate exceeded'],
   ])('that cannot be read because of %s is an error that says what to do', async (_, error, message) => {
     cloudFormation.on(DescribeStacksCommand).rejects(error);
     await expect(find()).rejects.toThrow(message);
+  });
+
+  describe('of a profile', () => {
+    beforeEach(() => {
+      const config = join(folder, 'config');
+      writeFileSync(
+        config,
+        '[profile vans]\nregion = eu-west-1\nsso_session = ours\nsso_account_id = 111122223333\nsso_role_name = Ops\n[sso-session ours]\nsso_region = eu-west-1\nsso_start_url = https://ours.awsapps.com/start\n',
+      );
+      for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_REGION', 'AWS_DEFAULT_REGION'])
+        vi.stubEnv(name, undefined);
+      vi.stubEnv('HOME', folder);
+      vi.stubEnv('AWS_CONFIG_FILE', config);
+      vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', join(folder, 'credentials'));
+      vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
+    });
+    const findAll = (options: object) => findAccount({ aws: true, ...options });
+
+    test('without a sign-in is an error that names the command for it', async () => {
+      await expect(findAll({ profile: 'vans' })).rejects.toThrow('aws sso login --profile vans');
+    });
+
+    test('that does not exist is an error that names it', async () => {
+      await expect(findAll({ profile: 'bans', region: 'eu-west-1' })).rejects.toThrow(
+        'the profile bans gives no AWS credentials: aws configure list-profiles',
+      );
+    });
+
+    test('without any credentials is an error that says how to get some', async () => {
+      await expect(findAll({ region: 'eu-west-1' })).rejects.toThrow('no AWS credentials were found: use --profile');
+    });
+
+    test('without a region is an error that says where one may be set', async () => {
+      vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIATEST');
+      vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+      await expect(findAll({})).rejects.toThrow('no AWS region is set: use --region, AWS_REGION or a profile');
+    });
   });
 
   test('cannot be a stack without the output ApiUrl', async () => {

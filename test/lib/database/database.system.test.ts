@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { REGIONAL_TYPES } from '../../../cli/commands/doctor/index.ts';
+import { DATABASE_ENGINE } from '../../../core/db/index.ts';
 import { propertiesOf, synthesize } from '../../support/lib/templates.ts';
 
-const { dataTemplate } = synthesize();
+const { dataTemplate, serviceTemplate } = synthesize();
 const ingress = (template: typeof dataTemplate) => propertiesOf(template, 'AWS::EC2::SecurityGroupIngress');
 const groups = (template: typeof dataTemplate) => JSON.stringify(template.findResources('AWS::EC2::SecurityGroup'));
 
@@ -14,6 +16,18 @@ describe('the database', () => {
     });
     dataTemplate.resourceCountIs('AWS::EC2::NatGateway', 0);
     dataTemplate.resourceCountIs('AWS::EC2::InternetGateway', 0);
+  });
+
+  test('is of the version that doctor --before asks RDS for, and the types that it asks for are those of the stacks', () => {
+    const { engine, version, instanceClass } = DATABASE_ENGINE;
+    dataTemplate.hasResourceProperties('AWS::RDS::DBCluster', { Engine: engine, EngineVersion: version });
+    dataTemplate.hasResourceProperties('AWS::RDS::DBInstance', { DBInstanceClass: instanceClass });
+    const used = [dataTemplate, serviceTemplate].flatMap((template) =>
+      Object.values(template.toJSON().Resources as Record<string, { Type: string }>).map(({ Type }) => Type),
+    );
+    const ofIot = used.filter((type) => type.startsWith('AWS::IoT::'));
+    expect(REGIONAL_TYPES).toEqual(expect.arrayContaining([...new Set(ofIot)]));
+    expect(used).toEqual(expect.arrayContaining([...REGIONAL_TYPES]));
   });
 
   test('is reached only through the Data API by default', () => {
