@@ -53,6 +53,7 @@ import {
 import type { HigherPriorityRollout, KnownIssue } from '../targeting/index.ts';
 import { pickPendingUpdates } from '../updates/index.ts';
 import type { ReleaseId, UpdateId } from '../util/index.ts';
+import { findFailing, whichDevices } from './compare-values.ts';
 
 const DISPATCHES_PER_TICK = 500;
 /** Seconds for which a picked update is left to the dispatch queue before a tick picks it again. */
@@ -144,8 +145,13 @@ async function decide(
   const health = hasBooted(rollout) ? await loadHealthEvidence(sql, rollout, versionsInUse, processedUntil) : undefined;
   const isControlNeeded = hasSilence(rollout) || (health !== undefined && needsControl(health));
   const control = isControlNeeded ? await loadControlGroup(sql, rollout, processedUntil) : NO_CONTROL_GROUP;
-  const decision = decideRollout(numbersOf(rollout, assigned, control), gatesOf(rollout), plan.stages, processedUntil);
-  if (decision.kind === 'halt' || health === undefined) return decision;
+  const numbers = numbersOf(rollout, assigned, control);
+  const decision = decideRollout(numbers, gatesOf(rollout), plan.stages, processedUntil);
+  if (decision.kind === 'halt')
+    return { ...decision, reason: decision.reason + (await whichDevices(sql, rollout, decision, control)) };
+  const failing = await findFailing(sql, rollout, numbers);
+  if (failing !== undefined) return { kind: 'halt', code: 'value', reason: failing };
+  if (health === undefined) return decision;
   const { max_restart_ratio: maxRestartRatio, failure_threshold: failureThreshold } = rollout;
   const halt = checkHealth(health, { maxRestartRatio, failureThreshold }, control);
   return halt === undefined ? decision : { kind: 'halt', ...halt };

@@ -65,10 +65,6 @@ export interface Coverage {
   readonly leftOut: readonly ValueLeftOut[];
 }
 
-/** `facts.board_revision=A`, or `facts.board_revision not reported`. */
-export const describeValue = (name: string, value: string | null): string =>
-  value === null ? `${name} not reported` : `${name}=${value}`;
-
 /**
  * Warns of values of one name that the first stage leaves out; undefined if it covers all.
  * @param devices of the first stage

@@ -28,12 +28,17 @@ export {
 export { evaluateAttempt } from './evaluate-attempt.ts';
 export type { FactCondition } from './fact-conditions.ts';
 export {
+  describeConcentration,
+  type EvidenceByValue,
+  FEWEST_OF_VALUE,
+  findFailingValue,
+} from './failures-by-value.ts';
+export {
   COVERED_VALUE_LENGTH,
   type Coverage,
   coveredNames,
   coveringStage,
   describeUncovered,
-  describeValue,
 } from './first-stage.ts';
 export { describeHalt, type FailureGroup, type HaltNotice } from './halt-notice.ts';
 export {
@@ -101,6 +106,8 @@ export {
   decideRollout,
   describeDecision,
   type Gates,
+  type Halt,
+  type HaltReason,
   isGateMet,
   type RolloutDecision,
   type RolloutNumbers,

@@ -55,10 +55,18 @@ export type HaltReason =
   | 'stage'
   | 'delivery'
   | 'plan'
+  | 'value'
   | HealthHalt['code'];
 
+export interface Halt {
+  readonly code: HaltReason;
+  readonly reason: string;
+  /** The stepping stone whose outcomes halt the rollout; undefined: its own release. */
+  readonly steppingStone?: string;
+}
+
 export type RolloutDecision =
-  | { readonly kind: 'halt'; readonly code: HaltReason; readonly reason: string }
+  | ({ readonly kind: 'halt' } & Halt)
   /** The next stage begins; in a slow start: a wave of `size` devices, null for the first. */
   | { readonly kind: 'advance'; readonly stage: number; readonly size: number | null }
   /** The present stage takes that many more devices, the next in order. */
@@ -112,11 +120,6 @@ const withoutSilence = (numbers: RolloutNumbers): RolloutNumbers => ({
   })),
 });
 
-interface Halt {
-  readonly code: HaltReason;
-  readonly reason: string;
-}
-
 function findReasonToHalt(
   { total, steppingStones, control, unexpected }: RolloutNumbers,
   gates: Gates,
@@ -129,8 +132,11 @@ function findReasonToHalt(
   return (
     checkRelease(total, control, gates, '') ??
     steppingStones
-      .map(({ version, evidence }) => checkRelease(evidence, control, gates, `stepping stone ${version}: `))
-      .find((halt) => halt !== undefined)
+      .flatMap(({ version, evidence }) => {
+        const halt = checkRelease(evidence, control, gates, `stepping stone ${version}: `);
+        return halt === undefined ? [] : { ...halt, steppingStone: version };
+      })
+      .at(0)
   );
 }
 

@@ -13,6 +13,7 @@ export {
 export { countTargets, hasTargetsOutsideStage } from './count-targets.ts';
 export { loadCoverage } from './coverage.ts';
 export { decideSteppingStones, decideSteppingStonesOf } from './decide-stepping-stones.ts';
+export { loadEvidenceByValue } from './evidence-by-value.ts';
 export { loadHaltNotice } from './halt-notice.ts';
 export { loadHigherPriorityRollouts, MAX_HIGHER_PRIORITY_BYTES } from './higher-priority.ts';
 export { jitterWait } from './jitter.ts';

@@ -40,6 +40,16 @@ const EVIDENCE_OF_CAUSE: Readonly<Record<Cause, keyof ReleaseEvidence | null>> =
   not_reached: null,
 };
 
+const casesOf = (numbers: Readonly<Record<string, string | null>>) =>
+  Object.entries(numbers).flatMap(([key, number]) => (number === null ? [] : `WHEN '${key}' THEN '${number}'`));
+
+/** SQL for the number of the evidence in which an update `u` counts; null if it counts in none. */
+export const NUMBER_OF_UPDATE = `CASE
+         WHEN u.completed_at IS NULL AND u.unreachable_since IS NOT NULL AND u.started_at IS NOT NULL THEN 'silent'
+         ELSE (SELECT CASE number WHEN 'by cause' THEN CASE u.cause ${casesOf(EVIDENCE_OF_CAUSE).join(' ')} END ELSE number END
+           FROM (SELECT CASE counted_state(u.status, u.completed_at, u.late_success_at, u.late_rollback_at)
+             ${casesOf(EVIDENCE_OF).join(' ')} END AS number) AS by_state) END`;
+
 /** Adds updates to the evidence of their release. Declined and unreached updates are in none of its numbers. */
 function addUpdates(evidence: ReleaseEvidence, { state, cause, updates }: CountedUpdates): ReleaseEvidence {
   const number = EVIDENCE_OF[state];

@@ -88,7 +88,12 @@ describe('a rollout is halted by', () => {
     ],
   ];
   test.each(halts)('%s', (_, given, gate, code, reason) => {
-    expect(decideRollout(given, { ...gates, ...gate }, null, now)).toEqual({ kind: 'halt', code, reason });
+    expect(decideRollout(given, { ...gates, ...gate }, null, now)).toEqual({
+      kind: 'halt',
+      code,
+      reason,
+      ...(reason.startsWith('stepping stone') ? { steppingStone: '1.5.0' } : {}),
+    });
   });
 });
 
