@@ -1,10 +1,14 @@
 import { IoTDataPlaneClient, paginateListSubscriptions } from '@aws-sdk/client-iot-data-plane';
+import { MAX_COMMANDS_AT_ONCE } from '../../core/protocol/index.ts';
 import { logger } from './log.ts';
+
+/** A batch of devices is asked at once. With fewer connections, the timeouts of the last would pass before they are asked. */
+const agent = { maxSockets: MAX_COMMANDS_AT_ONCE, keepAlive: true };
 
 /** Short timeouts, because neither a command nor an operator waits for an answer that is only a hint. */
 const client = new IoTDataPlaneClient({
   maxAttempts: 1,
-  requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000 },
+  requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, httpAgent: agent, httpsAgent: agent },
 });
 
 /** The topic filters of a client; undefined if it is not connected or AWS IoT does not say. Never throws. */

@@ -82,7 +82,7 @@ async function run(log: (line: string) => void): Promise<Figures> {
   }
 }
 
-/** Inserts devices with pending updates of a new rollout. @returns the ids of the updates */
+/** Inserts devices whose command topic is known, with pending updates of a new rollout. @returns the ids of the updates */
 async function createPendingUpdates(
   sql: Awaited<ReturnType<typeof openDatabaseAt>>['owner'],
   round: number,
@@ -92,8 +92,8 @@ async function createPendingUpdates(
   const rollout = await addRollout(sql, version, version, { stages: [] });
   await sql.query('INSERT INTO rollout_runtime (rollout_id, start_limit) VALUES (:rollout, NULL)', { rollout });
   await sql.query(
-    `INSERT INTO devices (device_id, client_id, model_received_at, current_firmware_version, online, last_seen)
-     SELECT ${DEVICE_ID}, ${DEVICE_ID}, now(), '1.0.0', true, now() FROM generate_series(:first::integer, :last::integer) AS n`,
+    `INSERT INTO devices (device_id, client_id, model_received_at, current_firmware_version, command_family, family_asked_version, online, last_seen)
+     SELECT ${DEVICE_ID}, ${DEVICE_ID}, now(), '1.0.0', 'edge', '1.0.0', true, now() FROM generate_series(:first::integer, :last::integer) AS n`,
     { first: round * COMMANDS + 1, last: (round + 1) * COMMANDS },
   );
   await sql.query(
