@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { HOLD_SCOPES } from '../core/policy/index.ts';
+import { HOLD_FILTERS, HOLD_SCOPES } from '../core/policy/index.ts';
 import { answer, deviceId, jsonBody, label, pageOf, pageQuery, reasonBody, refusals, timestamp } from './common.ts';
 import { reached_by } from './reach.ts';
 
@@ -12,6 +12,8 @@ export const holdInForceSchema = z
     reason: z.string(),
     created_at: timestamp,
     created_by: z.string().nullable().describe('The IAM identity that set it; null: SQL.'),
+    starts_at: timestamp.nullable().describe('When the orchestrator lets it begin; null: it began when it was set.'),
+    began_at: timestamp.nullable().describe('Null: it is planned, and holds nothing yet.'),
     ends_at: timestamp.nullable().describe('When the orchestrator ends it; null: it stays until it is removed.'),
     text: z.string().describe('The hold in one sentence.'),
   })
@@ -20,11 +22,14 @@ export type HoldInForce = z.infer<typeof holdInForceSchema>;
 
 const hold = {
   ...holdInForceSchema.shape,
-  ended_at: timestamp.nullable().describe('Null: it is in force.'),
+  ended_at: timestamp.nullable().describe('Null: it is in force or planned.'),
   ended_by: z.string().nullable(),
   ended_reason: z.string().nullable(),
-  devices: z.number().int().describe('Devices that it holds.'),
-  waiting: z.number().int().describe('Pending updates of these devices: they wait, and do not fail.'),
+  devices: z.number().int().describe('Devices that it holds, or would hold if it were in force.'),
+  waiting: z
+    .number()
+    .int()
+    .describe('Pending updates of these devices while it is in force: they wait, and do not fail.'),
 };
 
 export const holdSchema = z.object(hold).openapi('Hold');
@@ -52,7 +57,10 @@ export const newHoldSchema = z
     device_id: deviceId.optional().describe('Of the scope `device`.'),
     group_name: label(64).optional().describe('Of the scope `group`.'),
     reason: reasonBody.shape.reason,
-    ends_at: timestamp.optional().describe('A time in the future.'),
+    starts_at: timestamp
+      .optional()
+      .describe('A time to come, at which the hold begins. Without it the hold begins now.'),
+    ends_at: timestamp.optional().describe('A time to come, after `starts_at`.'),
   })
   .openapi('NewHold');
 export type NewHold = z.input<typeof newHoldSchema>;
@@ -71,7 +79,7 @@ export const listHolds = createRoute({
   summary: 'Holds, the newest first: a held device is sent no command',
   request: {
     query: z.strictObject({
-      state: z.enum(['in_force', 'ended']).default('in_force'),
+      state: z.enum(HOLD_FILTERS).default('not_ended').describe('`planned`: those whose start time has not come.'),
       ...pageQuery,
     }),
   },
@@ -99,7 +107,7 @@ export const setHold = createRoute({
   summary: 'Hold a device, a group or the whole service: it is sent no command until the hold has ended',
   request: { body: jsonBody(newHoldSchema) },
   responses: {
-    200: answer('The same hold, which is in force already', holdSchema),
+    200: answer('The same hold, which was set before', holdSchema),
     201: answer('The new hold', holdSchema),
     ...refusals(404, 409),
   },

@@ -567,21 +567,26 @@ CREATE TABLE holds (
   reason       text        NOT NULL CHECK (length(reason) BETWEEN 1 AND 500),
   created_at   timestamptz NOT NULL DEFAULT now() CHECK (isfinite(created_at)),
   created_by   text,
+  starts_at    timestamptz CHECK (isfinite(starts_at)),
+  began_at     timestamptz DEFAULT now(),
   ends_at      timestamptz CHECK (isfinite(ends_at)),
   ended_at     timestamptz,
   ended_by     text,
   ended_reason text,
-  CONSTRAINT holds_target_check CHECK ((scope = 'device') = (device_id IS NOT NULL) AND (scope = 'group') = (group_name IS NOT NULL))
+  is_in_force  boolean     NOT NULL GENERATED ALWAYS AS (began_at IS NOT NULL AND ended_at IS NULL) STORED,
+  CONSTRAINT holds_target_check CHECK ((scope = 'device') = (device_id IS NOT NULL) AND (scope = 'group') = (group_name IS NOT NULL)),
+  CONSTRAINT holds_planned_check CHECK (began_at IS NOT NULL OR starts_at IS NOT NULL),
+  CONSTRAINT holds_times_check CHECK (starts_at < ends_at)
 );
 
-CREATE INDEX holds_in_force_idx ON holds (id) WHERE ended_at IS NULL;
+CREATE INDEX holds_not_ended_idx ON holds (id) WHERE ended_at IS NULL;
 
-CREATE INDEX holds_device_idx ON holds (device_id) WHERE device_id IS NOT NULL AND ended_at IS NULL;
+CREATE INDEX holds_device_idx ON holds (device_id) WHERE device_id IS NOT NULL AND is_in_force;
 
 CREATE INDEX holds_ended_idx ON holds (ended_at) WHERE ended_at IS NOT NULL;
 
 DO $$ BEGIN
-  COMMENT ON TABLE holds IS 'What is held: a device, a group, or the whole service. A held device is sent no command until the hold has ended. A hold is in force until ended_at is set, by an operator or by the orchestrator at ends_at.';
+  COMMENT ON TABLE holds IS 'What is held: a device, a group, or the whole service. A held device is sent no command until the hold has ended. A hold is in force from began_at until ended_at is set, by an operator or by the orchestrator at ends_at.';
   COMMENT ON COLUMN holds.id IS 'Id of the hold.';
   COMMENT ON COLUMN holds.scope IS 'device, group or service: what it holds.';
   COMMENT ON COLUMN holds.device_id IS 'The device that it holds. Null: it holds a group or the service.';
@@ -589,11 +594,14 @@ DO $$ BEGIN
   COMMENT ON COLUMN holds.reason IS 'Why, as operators read it.';
   COMMENT ON COLUMN holds.created_at IS 'When it was set.';
   COMMENT ON COLUMN holds.created_by IS 'Who set it. Null: SQL.';
+  COMMENT ON COLUMN holds.starts_at IS 'When the orchestrator lets it begin. Null: it began when it was set.';
+  COMMENT ON COLUMN holds.began_at IS 'When it began. Null: it is planned, and holds nothing yet.';
   COMMENT ON COLUMN holds.ends_at IS 'When the orchestrator ends it. Null: it stays until somebody removes it.';
-  COMMENT ON COLUMN holds.ended_at IS 'When it ended. Null: it is in force.';
+  COMMENT ON COLUMN holds.ended_at IS 'When it ended. Null: it is in force or planned.';
   COMMENT ON COLUMN holds.ended_by IS 'Who ended it: an operator, or orchestrator at ends_at. Null: SQL.';
   COMMENT ON COLUMN holds.ended_reason IS 'Why it was removed.';
-  COMMENT ON INDEX holds_in_force_idx IS 'Read by the rules of assignment and by whatever sends: the holds in force.';
+  COMMENT ON COLUMN holds.is_in_force IS 'True if it has begun and has not ended.';
+  COMMENT ON INDEX holds_not_ended_idx IS 'Read by the rules of assignment and by whatever sends: the holds in force and the planned ones.';
   COMMENT ON INDEX holds_device_idx IS 'Read by the rules of assignment and by whatever sends: the holds of a device.';
   COMMENT ON INDEX holds_ended_idx IS 'Read by the orchestrator: when the service was last held.';
 END $$;
@@ -1205,7 +1213,7 @@ END $$;
 CREATE FUNCTION record_hold() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   is_new boolean := NEW.ended_at IS NULL;
-  happened timestamptz := CASE WHEN is_new THEN NEW.created_at ELSE NEW.ended_at END;
+  happened timestamptz := CASE WHEN is_new THEN NEW.began_at ELSE NEW.ended_at END;
   verb text := CASE WHEN is_new THEN 'held' ELSE 'hold_ended' END;
   detail jsonb := jsonb_strip_nulls(jsonb_build_object('hold', NEW.id, 'scope', NEW.scope, 'group', NEW.group_name, 'endsAt', NEW.ends_at,
     'reason', CASE WHEN is_new THEN NEW.reason ELSE NEW.ended_reason END,
@@ -1229,15 +1237,15 @@ END
 $$;
 
 CREATE TRIGGER holds_record_begin AFTER INSERT ON holds
-FOR EACH ROW WHEN (NEW.ended_at IS NULL) EXECUTE FUNCTION record_hold();
+FOR EACH ROW WHEN (NEW.is_in_force) EXECUTE FUNCTION record_hold();
 
-CREATE TRIGGER holds_record_end AFTER UPDATE OF ended_at ON holds
-FOR EACH ROW WHEN (OLD.ended_at IS NULL AND NEW.ended_at IS NOT NULL) EXECUTE FUNCTION record_hold();
+CREATE TRIGGER holds_record_change AFTER UPDATE OF began_at, ended_at ON holds
+FOR EACH ROW WHEN (OLD.is_in_force <> NEW.is_in_force) EXECUTE FUNCTION record_hold();
 
 DO $$ BEGIN
-  COMMENT ON FUNCTION record_hold() IS 'Trigger: records that a hold was set or has ended, with its reason and its author, as events of the devices that it names. Its end is an event of the active rollouts that it held up, too.';
-  COMMENT ON TRIGGER holds_record_begin ON holds IS 'Records a hold that is set.';
-  COMMENT ON TRIGGER holds_record_end ON holds IS 'Records that a hold has ended.';
+  COMMENT ON FUNCTION record_hold() IS 'Trigger: records that a hold has begun or ended, with its reason and its author, as events of the devices that it names. Its end is an event of the active rollouts that it held up, too.';
+  COMMENT ON TRIGGER holds_record_begin ON holds IS 'Records a hold that begins when it is set.';
+  COMMENT ON TRIGGER holds_record_change ON holds IS 'Records that a planned hold has begun, and that a hold in force has ended.';
 END $$;
 
 -- What a role may not write although it may write the column. A grant cannot say that.
@@ -1708,7 +1716,7 @@ SELECT r.id AS rollout_id, r.name, r.firmware_version, r.device_model,
       THEN 'scheduled'
     ELSE 'active'
   END AS state,
-  r.created_at, r.created_by, r.updated_at, r.start_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
+  r.created_at, r.created_by, r.updated_at, r.start_at, r.after_rollout_id, r.end_at, r.paused_at, r.paused_reason, r.paused_by, r.completed_at,
   r.aborted_at, q.action AS requested_action, s.stage, coalesce(p.in_flight, 0) AS in_flight, c.*
 FROM rollout_configurations AS r
 LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
@@ -1738,6 +1746,8 @@ DO $$ BEGIN
   COMMENT ON COLUMN rollout_overview.created_by IS 'Who created it.';
   COMMENT ON COLUMN rollout_overview.updated_at IS 'When it was last changed or decided about.';
   COMMENT ON COLUMN rollout_overview.start_at IS 'When it starts. Null: at once.';
+  COMMENT ON COLUMN rollout_overview.after_rollout_id IS 'The rollout that must complete before it starts. Null: none.';
+  COMMENT ON COLUMN rollout_overview.end_at IS 'When it is aborted if it has not completed. Null: it has no end date.';
   COMMENT ON COLUMN rollout_overview.paused_at IS 'When it was stopped.';
   COMMENT ON COLUMN rollout_overview.paused_reason IS 'Why it was stopped.';
   COMMENT ON COLUMN rollout_overview.paused_by IS 'Who stopped it.';
@@ -1885,8 +1895,8 @@ DO $$ BEGIN
   GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_control;
 
   REVOKE ALL ON holds FROM paku_public;
-  GRANT SELECT (scope, device_id, group_name, ended_at) ON holds TO paku_ingest;
-  GRANT SELECT, INSERT, UPDATE (ended_at, ended_by, ended_reason), DELETE ON holds TO paku_control;
+  GRANT SELECT (scope, device_id, group_name, is_in_force) ON holds TO paku_ingest;
+  GRANT SELECT, INSERT, UPDATE (began_at, ended_at, ended_by, ended_reason), DELETE ON holds TO paku_control;
 
   REVOKE ALL ON known_issues FROM paku_public;
   REVOKE ALL ON known_issues FROM paku_ingest;

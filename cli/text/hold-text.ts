@@ -15,7 +15,7 @@ export function holdEffectText({ devices, already_held: held, waiting, under_way
 
 export const holdText = (hold: Hold): string[] => [
   `${withInstants(hold.text)}.`,
-  `${count(hold.devices, 'device')} held; ${count(hold.waiting, 'pending update')} waiting. To end it: paku-ota hold remove ${hold.hold_id} --reason "…"`,
+  `${hold.began_at === null ? `It holds ${count(hold.devices, 'device')} from then on.` : `${count(hold.devices, 'device')} held; ${count(hold.waiting, 'pending update')} waiting.`} To end it: paku-ota hold remove ${hold.hold_id} --reason "…"`,
 ];
 
 export function holdTable(holds: readonly Hold[], now: Date): string[] {
@@ -30,10 +30,14 @@ export function holdTable(holds: readonly Hold[], now: Date): string[] {
     { head: 'DEVICES', value: ({ devices }) => devices, align: 'right' },
     { head: 'WAITING', value: ({ waiting }) => waiting, align: 'right' },
     { head: 'SET', value: ({ created_at, created_by }) => `${ago(created_at, now)} by ${caller(created_by ?? 'SQL')}` },
+    { head: 'BEGINS', value: beginOf },
     { head: 'ENDS', value: endOf },
     { head: 'REASON', value: ({ reason }) => reason },
   ]);
 }
+
+const beginOf = ({ began_at: began, starts_at: at }: Hold) =>
+  began !== null ? instant(began) : at === null ? '–' : yellow(`planned: ${instant(at)}`);
 
 function endOf({ ends_at: at, ended_at: ended, ended_by: by, ended_reason: reason }: Hold): string {
   if (ended !== null) return `ended ${instant(ended)} by ${caller(by ?? 'SQL')}: ${reason ?? 'no reason given'}`;

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
-import { HOLD_SCOPES, HOLD_TIME_OVER, ORCHESTRATOR } from '../policy/index.ts';
+import { HOLD_SCOPES, HOLD_TIME_OVER, type HoldFilter, ORCHESTRATOR } from '../policy/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
 import { HELD_BY_NAME, holdsOf, isHeld, isHeldByOne } from './held.ts';
 
@@ -13,6 +13,8 @@ export const heldBy = z.strictObject({
   reason: z.string(),
   created_at: z.string(),
   created_by: z.string().nullable(),
+  starts_at: z.string().nullable(),
+  began_at: z.string().nullable(),
   ends_at: z.string().nullable(),
 });
 export type HeldBy = RowOf<typeof heldBy>;
@@ -20,6 +22,8 @@ export type HeldBy = RowOf<typeof heldBy>;
 const holdRow = z.strictObject({
   ...heldBy.shape,
   created_at: z.date(),
+  starts_at: z.date().nullable(),
+  began_at: z.date().nullable(),
   ends_at: z.date().nullable(),
   ended_at: z.date().nullable(),
   ended_by: z.string().nullable(),
@@ -42,24 +46,26 @@ export interface HoldTarget {
 export interface NewHold extends HoldTarget {
   readonly reason: string;
   readonly by: string;
+  /** Null: it begins now. */
+  readonly startsAt: Date | null;
   readonly endsAt: Date | null;
 }
 
 /**
  * More holds would make each statement that sends slower; a group holds any number of devices. Those of the whole service
- * are counted by themselves, so that it can always be stopped.
+ * are counted by themselves, so that it can always be stopped. Planned holds count, too.
  */
 export const MAX_HOLDS = 500;
 
 const SCOPE = `CASE WHEN :device::text IS NOT NULL THEN 'device' WHEN :group::text IS NOT NULL THEN 'group' ELSE 'service' END`;
 
 /**
- * Sets a hold. The same one, set again by the same operator while it is in force, changes nothing.
- * @returns its id, and whether it is new; undefined if {@link MAX_HOLDS} of its kind are in force
+ * Sets a hold. The same one, set again by the same operator before it has ended, changes nothing.
+ * @returns its id, and whether it is new; undefined if {@link MAX_HOLDS} of its kind are in force or planned
  */
 export async function setHold(
   sql: Sql,
-  { deviceId, groupName, reason, by, endsAt }: NewHold,
+  { deviceId, groupName, reason, by, startsAt, endsAt }: NewHold,
   now: Date,
 ): Promise<{ id: number; isNew: boolean } | undefined> {
   const [row] = await select(
@@ -68,16 +74,17 @@ export async function setHold(
     `WITH known AS (
        SELECT id FROM holds WHERE ended_at IS NULL AND scope = ${SCOPE} AND device_id IS NOT DISTINCT FROM :device::text
          AND group_name IS NOT DISTINCT FROM :group::text AND reason = :reason AND created_by = :by
-         AND ends_at IS NOT DISTINCT FROM :endsAt::timestamptz ORDER BY id LIMIT 1
+         AND starts_at IS NOT DISTINCT FROM :startsAt::timestamptz AND ends_at IS NOT DISTINCT FROM :endsAt::timestamptz ORDER BY id LIMIT 1
      ), added AS (
-       INSERT INTO holds (scope, device_id, group_name, reason, created_at, created_by, ends_at)
-       SELECT ${SCOPE}, :device, :group, :reason, :now::timestamptz, :by, :endsAt::timestamptz
+       INSERT INTO holds (scope, device_id, group_name, reason, created_at, created_by, starts_at, began_at, ends_at)
+       SELECT ${SCOPE}, :device, :group, :reason, :now::timestamptz, :by, :startsAt::timestamptz,
+         CASE WHEN :startsAt::timestamptz IS NULL THEN :now::timestamptz END, :endsAt::timestamptz
        WHERE NOT EXISTS (SELECT FROM known) AND (SELECT count(*) FROM holds WHERE ended_at IS NULL
          AND (scope = 'service') = (:device::text IS NULL AND :group::text IS NULL)) < ${MAX_HOLDS}
        RETURNING id
      )
      SELECT id, true AS is_new FROM added UNION ALL SELECT id, false FROM known`,
-    { device: deviceId, group: groupName, reason, by, endsAt, now },
+    { device: deviceId, group: groupName, reason, by, startsAt, endsAt, now },
   );
   return row === undefined ? undefined : { id: row.id, isNew: row.is_new };
 }
@@ -99,17 +106,26 @@ export async function endHold(
   return rows.length > 0;
 }
 
-/** Ends the holds whose end time has passed. */
-export async function endExpiredHolds(sql: Sql, now: Date): Promise<void> {
+/** Ends the holds whose end time has passed, then begins those whose start time has come. */
+export async function applyHoldTimes(sql: Sql, now: Date): Promise<void> {
   await sql.query(
     `UPDATE holds SET ended_at = :now::timestamptz, ended_by = '${ORCHESTRATOR}', ended_reason = '${HOLD_TIME_OVER}'
      WHERE ended_at IS NULL AND ends_at <= :now::timestamptz`,
     { now },
   );
+  await sql.query(
+    `UPDATE holds SET began_at = :now::timestamptz
+     WHERE ended_at IS NULL AND began_at IS NULL AND starts_at <= :now::timestamptz`,
+    { now },
+  );
 }
 
-/** True if a hold is to be ended now. */
-export const HAS_EXPIRED_HOLDS = 'EXISTS (SELECT FROM holds WHERE ended_at IS NULL AND ends_at <= :now::timestamptz)';
+/** True if a hold begins or ends now by its times. */
+export const HAS_DUE_HOLDS = `EXISTS (SELECT FROM holds WHERE ended_at IS NULL
+         AND (ends_at <= :now::timestamptz OR began_at IS NULL AND starts_at <= :now::timestamptz))`;
+
+/** The next time at which a hold begins or ends by itself; null if none does. */
+export const NEXT_HOLD_TIME = `(SELECT min(least(CASE WHEN began_at IS NULL THEN starts_at END, ends_at)) FROM holds WHERE ended_at IS NULL)`;
 
 const IS_PENDING = `u.status = 'pending' AND u.completed_at IS NULL AND u.rollout_id IS NOT NULL`;
 
@@ -128,27 +144,33 @@ const HOLDS_PER_PAGE = 200;
 /** Holds, the newest first. @param holdId only this one */
 export async function listHolds(
   sql: Sql,
-  { inForce = true, before = null as number | null, limit = HOLDS_PER_PAGE, holdId = null as number | null } = {},
+  {
+    state = 'in_force' as HoldFilter,
+    before = null as number | null,
+    limit = HOLDS_PER_PAGE,
+    holdId = null as number | null,
+  } = {},
 ): Promise<HoldRow[]> {
   return select(
     sql,
     holdRow,
-    `SELECT h.id AS hold_id, h.scope, h.device_id, h.group_name, h.reason, h.created_at, h.created_by, h.ends_at, h.ended_at,
+    `SELECT h.id AS hold_id, h.scope, h.device_id, h.group_name, h.reason, h.created_at, h.created_by, h.starts_at, h.began_at, h.ends_at, h.ended_at,
        h.ended_by, h.ended_reason, c.devices,
-       CASE WHEN h.ended_at IS NOT NULL THEN 0 WHEN h.scope = 'service' THEN ${PENDING}
+       CASE WHEN NOT h.is_in_force THEN 0 WHEN h.scope = 'service' THEN ${PENDING}
          WHEN h.scope = 'device' THEN (SELECT count(*)::integer FROM device_update_status AS u
            WHERE u.device_id = h.device_id AND ${IS_PENDING})
          ELSE (SELECT count(*)::integer FROM device_groups AS m JOIN device_update_status AS u USING (device_id)
            WHERE m.group_name = h.group_name AND ${IS_PENDING}) END AS waiting
      FROM (
-       SELECT * FROM holds WHERE (:hold::bigint IS NOT NULL OR (ended_at IS NULL) = :inForce::boolean)
+       SELECT * FROM holds WHERE (:hold::bigint IS NOT NULL OR CASE :state::text WHEN 'in_force' THEN is_in_force WHEN 'planned' THEN began_at IS NULL AND ended_at IS NULL
+           WHEN 'not_ended' THEN ended_at IS NULL ELSE ended_at IS NOT NULL END)
          AND (:hold::bigint IS NULL OR id = :hold::bigint) AND (:before::bigint IS NULL OR id < :before::bigint)
        ORDER BY id DESC LIMIT :limit) AS h
      CROSS JOIN LATERAL (
        SELECT CASE h.scope WHEN 'service' THEN ${DEVICES}
          WHEN 'device' THEN 1 ELSE (SELECT count(*)::integer FROM device_groups WHERE group_name = h.group_name) END AS devices) AS c
      ORDER BY h.id DESC`,
-    { inForce, before, limit, hold: holdId },
+    { state, before, limit, hold: holdId },
   );
 }
 
@@ -160,6 +182,8 @@ export async function listHoldsOf(sql: Sql, deviceId: DeviceId) {
   return (row?.holds ?? []).map((hold) => ({
     ...hold,
     created_at: new Date(hold.created_at),
+    starts_at: hold.starts_at === null ? null : new Date(hold.starts_at),
+    began_at: hold.began_at === null ? null : new Date(hold.began_at),
     ends_at: hold.ends_at === null ? null : new Date(hold.ends_at),
   }));
 }
@@ -185,7 +209,7 @@ export async function loadHoldEffect(sql: Sql, { deviceId, groupName }: HoldTarg
 }
 
 const EFFECT_ON_ALL = `SELECT ${DEVICES} AS devices, ${PENDING} AS waiting, ${UNDER_WAY} AS under_way,
-       CASE WHEN EXISTS (SELECT FROM holds WHERE scope = 'service' AND ended_at IS NULL) THEN ${DEVICES}
+       CASE WHEN EXISTS (SELECT FROM holds WHERE scope = 'service' AND is_in_force) THEN ${DEVICES}
          ELSE (SELECT count(*)::integer FROM (${HELD_BY_NAME}) AS held) END AS already_held,
        (SELECT count(*)::integer FROM rollout_configurations AS r WHERE ${ACTIVE}) AS rollouts`;
 
@@ -226,7 +250,7 @@ export async function postponeHeld(sql: Sql, now: Date): Promise<void> {
      FROM rollout_configurations AS r
      WHERE r.id = u.rollout_id AND u.id IN (
        SELECT o.id FROM device_update_status AS o
-       WHERE o.completed_at IS NULL AND o.status = 'pending' AND EXISTS (SELECT FROM holds WHERE ended_at IS NULL)
+       WHERE o.completed_at IS NULL AND o.status = 'pending' AND EXISTS (SELECT FROM holds WHERE is_in_force)
          AND o.deadline_at <= :now::timestamptz + interval '7 days' AND ${isHeld('o.device_id')}
        LIMIT ${UPDATES_PER_CALL})
        AND u.deadline_at < :now::timestamptz + make_interval(days => r.give_up_days) / 2`,

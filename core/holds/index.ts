@@ -1,8 +1,8 @@
 export { HELD_BY_EACH, HELD_BY_NAME, HOLD, holdsOf, isHeld, isHeldByOne, SERVICE_HOLD } from './held.ts';
 export {
-  endExpiredHolds,
+  applyHoldTimes,
   endHold,
-  HAS_EXPIRED_HOLDS,
+  HAS_DUE_HOLDS,
   type HeldBy,
   type HoldEffect,
   type HoldRow,
@@ -13,6 +13,7 @@ export {
   listWaitingFor,
   loadHoldEffect,
   MAX_HOLDS,
+  NEXT_HOLD_TIME,
   type NewHold,
   postponeHeld,
   setHold,

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { type Sql, select } from '../db/index.ts';
 import { HAS_NEW_CERTIFICATE } from '../devices/index.ts';
-import { HAS_EXPIRED_HOLDS } from '../holds/index.ts';
+import { HAS_DUE_HOLDS } from '../holds/index.ts';
 import { HAS_UNPUBLISHED_EVENTS, MAY_RUN } from '../rollouts/index.ts';
 
 /**
@@ -22,7 +22,7 @@ export async function hasWork(sql: Sql, now: Date, { revokesCertificates = true 
          WHERE completed_at IS NOT NULL AND NOT is_counted AND rollout_id IS NOT NULL)
        OR :revokesCertificates::boolean AND EXISTS (SELECT FROM devices WHERE ${HAS_NEW_CERTIFICATE})
        OR ${HAS_UNPUBLISHED_EVENTS}
-       OR ${HAS_EXPIRED_HOLDS}
+       OR ${HAS_DUE_HOLDS}
        OR NOT EXISTS (SELECT FROM leases WHERE name = 'housekeeping' AND expires_at > :now::timestamptz) AS has_work`,
     { now, revokesCertificates },
   );

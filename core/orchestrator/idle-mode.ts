@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
 import type { DeviceReport } from '../devices/index.ts';
+import { NEXT_HOLD_TIME } from '../holds/index.ts';
 import { type FactValue, isVolatileFact, type RecordingPause, VOLATILE_FACTS } from '../protocol/index.ts';
 import { HAS_UNPUBLISHED_EVENTS, MAY_RUN } from '../rollouts/index.ts';
 import { ID } from '../util/index.ts';
@@ -137,7 +138,7 @@ export async function assessIdle(sql: Sql, now: Date): Promise<IdleAssessment> {
              WHERE coalesce(r.target_filter -> 'facts' -> name, r.target_filter -> 'except' -> 'facts' -> name) IS NOT NULL))
        OR ${HAS_UNPUBLISHED_EVENTS} AS "isBusy",
        least((SELECT min(deadline_at) FROM device_update_status WHERE completed_at IS NULL),
-         (SELECT min(ends_at) FROM holds WHERE ended_at IS NULL)) AS "dueAt",
+         ${NEXT_HOLD_TIME}) AS "dueAt",
        (SELECT count(*) || ' ' || coalesce(max(updated_at)::text, '') FROM rollout_configurations
         WHERE completed_at IS NULL AND aborted_at IS NULL) AS rollouts,
        (SELECT count(*)::integer FROM (SELECT FROM devices LIMIT ${TOO_MANY_DEVICES}) AS d) AS devices`,

@@ -2,7 +2,7 @@ import { forgetChanges } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
 import { releaseLease, SqlError, takeLease } from '../db/index.ts';
 import { cancelRevoked } from '../devices/index.ts';
-import { endExpiredHolds, postponeHeld } from '../holds/index.ts';
+import { applyHoldTimes, postponeHeld } from '../holds/index.ts';
 import { ORCHESTRATOR } from '../policy/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule } from '../release-policy/index.ts';
 import {
@@ -87,7 +87,7 @@ export async function runTick(
   await restartChangedVersions(sql, now);
   await decideSteppingStones(sql, rules.trust, now);
   await cancelRevoked(sql, now);
-  await endExpiredHolds(sql, now);
+  await applyHoldTimes(sql, now);
   await postponeHeld(sql, now);
   const expired = await expireUpdates(sql, now, processedUntil);
   await cancelAllStopped(sql, now);

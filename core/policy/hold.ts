@@ -2,6 +2,10 @@
 export const HOLD_SCOPES = ['service', 'group', 'device'] as const;
 export type HoldScope = (typeof HOLD_SCOPES)[number];
 
+/** Which holds are listed. `planned`: the start time has not come. `not_ended`: in force or planned. */
+export const HOLD_FILTERS = ['not_ended', 'in_force', 'planned', 'ended'] as const;
+export type HoldFilter = (typeof HOLD_FILTERS)[number];
+
 /** A hold as people read it. Times are dates, or text as JSON has them. */
 export interface HoldFacts {
   readonly hold_id: number;
@@ -12,6 +16,9 @@ export interface HoldFacts {
   readonly created_at: Date | string;
   /** Null: SQL. */
   readonly created_by: string | null;
+  readonly starts_at: Date | string | null;
+  /** Null: it is planned. */
+  readonly began_at: Date | string | null;
   readonly ends_at: Date | string | null;
 }
 
@@ -28,9 +35,10 @@ export const describeHeld = ({
 
 const iso = (at: Date | string) => new Date(at).toISOString();
 
-function describeTerms({ reason, created_at: at, created_by: by, ends_at: until }: HoldFacts): string {
+function describeTerms({ reason, created_at: at, created_by: by, ends_at: until, ...times }: HoldFacts): string {
+  const start = times.began_at === null && times.starts_at !== null ? ` from ${iso(times.starts_at)}` : '';
   const end = until === null ? '' : ` until ${iso(until)}`;
-  return `${end}: ${reason} (set by ${by ?? 'SQL'} at ${iso(at)})`;
+  return `${start}${end}: ${reason} (set by ${by ?? 'SQL'} at ${iso(at)})`;
 }
 
 /** One sentence about a hold, such as `the whole service is held until …: holiday freeze (set by … at …)`. */

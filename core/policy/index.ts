@@ -46,9 +46,11 @@ export {
   describeHeldDevice,
   describeHold,
   describeHoldEnd,
+  HOLD_FILTERS,
   HOLD_SCOPES,
   HOLD_TIME_OVER,
   type HoldFacts,
+  type HoldFilter,
   type HoldScope,
 } from './hold.ts';
 export {

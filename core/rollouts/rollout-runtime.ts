@@ -175,11 +175,11 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
        (SELECT md5(coalesce(string_agg(${HIGHER_PRIORITY_STATE}, ';' ORDER BY w.id), '')) FROM rollout_configurations AS w
         WHERE (w.priority, w.id) > (r.priority, r.id) AND w.aborted_at IS NULL) AS higher_priority_digest,
-       (SELECT coalesce(string_agg(h.id::text, ',' ORDER BY h.id), '') FROM holds AS h WHERE h.ended_at IS NULL) AS holds_digest,
+       (SELECT coalesce(string_agg(h.id::text, ',' ORDER BY h.id), '') FROM holds AS h WHERE h.is_in_force) AS holds_digest,
        (SELECT coalesce(md5(string_agg(concat_ws(',', i.id, i.found_version, i.fixed_version, i.device_filter), ';' ORDER BY i.id)), '')
         FROM known_issues AS i WHERE i.device_model = r.device_model AND i.withdrawn_at IS NULL) AS known_issues_digest,
        ${SERVICE_HOLD} AS service_hold,
-       (SELECT max(h.ended_at) FROM holds AS h WHERE h.scope = 'service') AS service_held_until
+       (SELECT max(h.ended_at) FROM holds AS h WHERE h.scope = 'service' AND h.began_at IS NOT NULL) AS service_held_until
      FROM rollout_configurations AS r
      LEFT JOIN rollout_runtime AS p ON p.rollout_id = r.id
      LEFT JOIN firmware_releases AS f ON f.device_model = r.device_model AND f.version = r.firmware_version

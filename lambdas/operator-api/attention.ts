@@ -98,7 +98,7 @@ function describeHeld(hold: HoldRow): Concern {
   const text = describeHold(hold);
   return {
     kind: `${hold.scope}_held`,
-    message: `${text.charAt(0).toUpperCase()}${text.slice(1)}: ${devices}, ${updates}`,
+    message: `${text.charAt(0).toUpperCase()}${text.slice(1)}: ${hold.devices === 0 ? 'no device is in the group, so nothing is held' : `${devices}, ${updates}`}`,
     link: '/holds',
   };
 }

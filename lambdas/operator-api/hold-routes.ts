@@ -18,6 +18,14 @@ import { reachOfRemoval } from './reach.ts';
 
 const HOLDS_PER_PAGE = 50;
 
+/** @throws RefusedCall if the time has passed */
+function timeToCome(name: string, text: string | undefined, now: Date): Date | null {
+  if (text === undefined) return null;
+  const time = new Date(text);
+  if (time <= now) throw invalid(name, `${text} has passed; expected a time to come`);
+  return time;
+}
+
 const shown = (hold: HoldRow) => json({ ...hold, text: describeHold(hold) });
 
 export function addHoldRoutes(app: App, services: Services): void {
@@ -29,7 +37,7 @@ export function addHoldRoutes(app: App, services: Services): void {
     return hold;
   };
 
-  const inForce = async (id: string): Promise<HoldRow> => {
+  const notEnded = async (id: string): Promise<HoldRow> => {
     const hold = await find(id);
     if (hold.ended_at === null) return hold;
     throw new RefusedCall(409, `Hold ${id} of ${describeHeld(hold)} ended at ${hold.ended_at.toISOString()}.`);
@@ -48,7 +56,7 @@ export function addHoldRoutes(app: App, services: Services): void {
   app.openapi(routes.listHolds, async (c) => {
     const { state, limit: asked, cursor } = c.req.valid('query');
     const limit = Math.min(asked, HOLDS_PER_PAGE);
-    const rows = await listHolds(sql, { inForce: state === 'in_force', before: decodeCursor(cursor, 'number'), limit });
+    const rows = await listHolds(sql, { state, before: decodeCursor(cursor, 'number'), limit });
     return c.json(
       toPage(rows.map(shown), limit, ({ hold_id: id }) => id),
       200,
@@ -62,19 +70,22 @@ export function addHoldRoutes(app: App, services: Services): void {
   });
 
   app.openapi(routes.setHold, async (c) => {
-    const { scope, reason, ends_at, ...named } = c.req.valid('json');
+    const { scope, reason, starts_at, ends_at, ...named } = c.req.valid('json');
     const deviceId = named.device_id ?? null;
     const groupName = named.group_name ?? null;
     if ((scope === 'device') !== (deviceId !== null)) throw invalid('device_id', `expected for the scope device only`);
     if ((scope === 'group') !== (groupName !== null)) throw invalid('group_name', `expected for the scope group only`);
-    const endsAt = ends_at === undefined ? null : new Date(ends_at);
-    if (endsAt !== null && endsAt <= now()) throw invalid('ends_at', `${ends_at} has passed; expected a time to come`);
+    const startsAt = timeToCome('starts_at', starts_at, now());
+    const endsAt = timeToCome('ends_at', ends_at, now());
+    if (startsAt !== null && endsAt !== null && endsAt <= startsAt) {
+      throw invalid('ends_at', `${ends_at} is not after starts_at, ${starts_at}`);
+    }
     await effectOf({ deviceId, groupName });
-    const hold = await setHold(sql, { deviceId, groupName, reason, by: c.get('caller'), endsAt }, now());
+    const hold = await setHold(sql, { deviceId, groupName, reason, by: c.get('caller'), startsAt, endsAt }, now());
     if (hold === undefined) {
       throw new RefusedCall(
         409,
-        `${MAX_HOLDS} holds are in force, and no more can be: remove some, or hold a group of devices.`,
+        `${MAX_HOLDS} holds are in force or planned, and no more can be: remove some, or hold a group of devices.`,
       );
     }
     return c.json(shown(await find(String(hold.id))), hold.isNew ? 201 : 200);
@@ -88,10 +99,10 @@ export function addHoldRoutes(app: App, services: Services): void {
 
   app.openapi(routes.removeHold, async (c) => {
     const { hold: id } = c.req.valid('param');
-    const { hold_id: holdId } = await inForce(id);
+    const { hold_id: holdId } = await notEnded(id);
     const reached_by = await reachOfRemoval(services, holdId);
     const ended = await endHold(sql, { holdId, reason: c.req.valid('json').reason, by: c.get('caller') }, now());
-    if (!ended) await inForce(id);
+    if (!ended) await notEnded(id);
     return c.json({ ...shown(await find(id)), reached_by }, 200);
   });
 }

@@ -83,6 +83,32 @@ describe('a hold', () => {
     ]);
   });
 
+  test('with a start time is planned, and its removal before that time sends nothing', async () => {
+    await client.changeGroup('lab', { add: ['d0'] });
+    const times = { starts_at: '2026-12-20T18:00:00.000Z', ends_at: '2027-01-07T06:00:00.000Z' };
+    const hold = await client.setHold({ scope: 'group', group_name: 'lab', reason: 'holidays', ...times });
+    expect(hold).toMatchObject({
+      began_at: null,
+      devices: 1,
+      text: `group lab is held from 2026-12-20T18:00:00.000Z until 2027-01-07T06:00:00.000Z: holidays (set by ${CALLER} at 2026-03-02T12:00:00.000Z)`,
+    });
+    expect((await client.holds()).items).toEqual([hold]);
+    expect((await client.holds({ state: 'planned' })).items).toEqual([hold]);
+    expect((await client.holds({ state: 'in_force' })).items).toEqual([]);
+    expect((await client.fleet()).attention).toEqual([]);
+    expect((await client.device('d0')).holds).toEqual([]);
+    expect((await client.removeHold(hold.hold_id, 'not needed')).reached_by).toEqual([]);
+  });
+
+  test('of a group that has lost its devices says that it holds nothing', async () => {
+    await client.changeGroup('lab', { add: ['d0'] });
+    await client.setHold({ scope: 'group', group_name: 'lab', reason: 'tests' });
+    await client.changeGroup('lab', { remove: ['d0'] });
+    expect((await client.fleet()).attention).toMatchObject([
+      { kind: 'group_held', message: expect.stringMatching(/: no device is in the group, so nothing is held$/) },
+    ]);
+  });
+
   test('keeps a recovery, whose preview says how many of its devices are held', async () => {
     await client.createRollout({ ...DRAFT, stages: [] });
     await service.tick();
@@ -105,6 +131,13 @@ describe('a hold', () => {
       detail: 'There is no group "nobody" with a device in it.',
     });
     expect(await set({ ...ALL, ends_at: '2020-01-01T00:00:00.000Z' })).toMatchObject({ status: 400 });
+    expect(await set({ ...ALL, starts_at: '2020-01-01T00:00:00.000Z' })).toMatchObject({ status: 400 });
+    expect(
+      await set({ ...ALL, starts_at: '2027-01-02T00:00:00.000Z', ends_at: '2027-01-01T00:00:00.000Z' }),
+    ).toMatchObject({
+      status: 400,
+      detail: expect.stringContaining('2027-01-01T00:00:00.000Z is not after starts_at, 2027-01-02T00:00:00.000Z'),
+    });
     expect(await set({ ...ALL, device_id: 'd0' })).toMatchObject({ status: 400 });
     expect(await set({ scope: 'group', reason: 'x' })).toMatchObject({ status: 400 });
     expect(await set({ scope: 'service', reason: ' ' })).toMatchObject({ status: 400 });

@@ -344,6 +344,11 @@ describe('holds', () => {
     expect(await sent()).toHaveLength(1);
     expect(await cli.print('rollout', 'history', 'after the stop')).toMatch(/hold ended/i);
     expect(await cli.print('hold', 'list', '--ended')).toContain('stopped with paku-ota stop');
+    const later = ['--from', '2036-12-20T18:00:00Z', '--until', '2037-01-07T06:00:00Z'];
+    expect(await cli.print('hold', 'add', '--service', '--reason', 'holidays', ...later, '--yes')).toMatch(
+      /is held from .* until .*: holidays/,
+    );
+    expect(await cli.print('hold', 'list')).toMatch(/planned: /);
   });
 
   test('of a device are set and removed by name, and only one of device, group and service', async () => {

@@ -18,6 +18,7 @@ import { count, holdEffectText, holdTable, holdText, printable, reachText } from
 
 interface HoldOptions {
   readonly reason: string;
+  readonly from?: string;
   readonly until?: string;
   readonly yes?: boolean;
 }
@@ -47,13 +48,14 @@ function addStop(program: Command): void {
 function addAdd(group: Command): void {
   const command = addCommand(group, 'add', 'hold a device, a group, or the whole service', [
     'paku-ota hold add --device ESP32-20E955A0 --reason "at a fair"',
-    'paku-ota hold add --group vans --reason "holidays" --until 2027-01-07T06:00:00Z',
+    'paku-ota hold add --group vans --reason "holidays" --from 2026-12-20T18:00:00Z --until 2027-01-07T06:00:00Z',
     'paku-ota hold add --service --reason "change of the brokers"',
   ])
     .option('--device <device>', 'this device')
     .option('--group <group>', 'every device of this group, also those that join it later')
     .option('--service', 'every device')
     .requiredOption('--reason <text>', 'kept in the history')
+    .option('--from <time>', 'when the hold begins (default: now)', timeOption)
     .option('--until <time>', 'when the hold ends by itself (default: when it is removed)', timeOption)
     .option('--yes', 'do not ask');
   registerAction<HoldOptions & { device?: string; group?: string; service?: true }, []>(
@@ -76,23 +78,30 @@ function addAdd(group: Command): void {
 async function set(
   session: Session,
   { scope, ...named }: Pick<NewHold, 'scope' | 'device_id' | 'group_name'>,
-  { reason, until, yes = false }: HoldOptions,
+  { reason, from, until, yes = false }: HoldOptions,
 ): Promise<void> {
   // With --yes nothing is asked that could fail: the hold itself answers with its numbers.
   if (!yes) session.note(holdEffectText(await session.api.previewHold(named)).join('\n'));
   const what = named.device_id ?? (named.group_name === undefined ? 'the whole service' : `group ${named.group_name}`);
-  await confirmOrStop(`Hold ${what} on ${session.target.name}?`, yes);
-  const hold = { scope, ...named, reason, ...(until !== undefined && { ends_at: until }) };
+  const start = from === undefined ? '' : ` from ${from}`;
+  await confirmOrStop(`Hold ${what}${start} on ${session.target.name}?`, yes);
+  const hold = {
+    scope,
+    ...named,
+    reason,
+    ...(from !== undefined && { starts_at: from }),
+    ...(until !== undefined && { ends_at: until }),
+  };
   session.show(await session.api.setHold(hold), holdText);
 }
 
 function addList(group: Command): void {
-  const command = addCommand(group, 'list', 'holds in force, the newest first', [
+  const command = addCommand(group, 'list', 'holds in force and planned holds, the newest first', [
     'paku-ota hold list',
     'paku-ota hold list --ended',
   ]).option('--ended', 'those that have ended');
   registerAction<PagingOptions & { ended?: true }, []>(addPaging(command), async (session, options) => {
-    const state = options.ended ? 'ended' : 'in_force';
+    const state = options.ended ? 'ended' : 'not_ended';
     const page = await readPages(options, (query) => session.api.holds({ ...query, state }));
     session.show(page, ({ items }) => holdTable(items, new Date()));
     noteMore(session, page);

@@ -18,10 +18,11 @@ interface HoldDialogProps {
 export function HoldDialog({ target, onClose }: HoldDialogProps) {
   const { scope, ...named } = target;
   const [reason, setReason] = useState(scope === 'service' ? 'stopped at the console' : '');
+  const [start, setStart] = useState('');
   const [end, setEnd] = useState('');
   const effect = useQuery({ queryKey: ['hold-preview', named], queryFn: () => api.previewHold(named), staleTime: 0 });
-  const until = end === '' ? undefined : new Date(end);
-  const isTime = until === undefined || !Number.isNaN(until.getTime());
+  const from = timeOf(start);
+  const until = timeOf(end);
   return (
     <ActionDialog
       title={
@@ -29,9 +30,14 @@ export function HoldDialog({ target, onClose }: HoldDialogProps) {
       }
       button={scope === 'service' ? 'Stop everything' : 'Hold'}
       danger={scope === 'service'}
-      ready={reason.trim() !== '' && isTime}
+      ready={reason.trim() !== '' && from !== null && until !== null}
       act={() =>
-        api.setHold({ ...target, reason: reason.trim(), ...(until && isTime && { ends_at: until.toISOString() }) })
+        api.setHold({
+          ...target,
+          reason: reason.trim(),
+          ...(from && { starts_at: from }),
+          ...(until && { ends_at: until }),
+        })
       }
       onClose={onClose}
     >
@@ -45,19 +51,33 @@ export function HoldDialog({ target, onClose }: HoldDialogProps) {
         onChange={setReason}
         hint="Kept in the history with your identity."
       />
+      {scope !== 'service' && (
+        <TextField
+          label="Begins"
+          name="starts_at"
+          value={start}
+          onChange={setStart}
+          hint={from === null ? NOT_A_TIME : 'Empty: now. Else a time such as 2026-12-20 18:00.'}
+        />
+      )}
       <TextField
         label="Ends"
         name="ends_at"
         value={end}
         onChange={setEnd}
-        hint={
-          isTime
-            ? 'Empty: when somebody removes it. Else a time such as 2027-01-07 06:00.'
-            : 'Not a time: expected a form like 2027-01-07 06:00.'
-        }
+        hint={until === null ? NOT_A_TIME : 'Empty: when somebody removes it. Else a time such as 2027-01-07 06:00.'}
       />
     </ActionDialog>
   );
+}
+
+const NOT_A_TIME = 'Not a time: expected a form like 2027-01-07 06:00.';
+
+/** The time in ISO 8601; undefined if the field is empty; null if it is not a time. */
+function timeOf(text: string): string | undefined | null {
+  if (text.trim() === '') return undefined;
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) ? null : time.toISOString();
 }
 
 function Effect({ of }: { readonly of: HoldPreview }) {

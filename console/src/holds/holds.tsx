@@ -10,25 +10,28 @@ import { Page, Panel } from '../ui/page.tsx';
 import { ReachList } from '../ui/reach-list.tsx';
 import { HoldDialog, StopButton } from './hold-dialog.tsx';
 
-/** The holds in force, and those that have ended. */
+/** The holds in force, those that begin later, and those that have ended. */
 export function HoldsPage() {
   return (
     <Page title="Holds" actions={<StopButton />}>
       <Holds title="In force" state="in_force" />
+      <Holds title="Planned" state="planned" />
       <NewGroupHold />
       <Holds title="Ended" state="ended" />
     </Page>
   );
 }
 
-function Holds({ title, state }: { readonly title: string; readonly state: 'in_force' | 'ended' }) {
+const NONE = { in_force: 'Nothing is held', planned: 'No hold is planned', ended: 'No hold has ended yet' };
+
+function Holds({ title, state }: { readonly title: string; readonly state: keyof typeof NONE }) {
   const holds = useQuery({ queryKey: ['holds', state], queryFn: () => api.holds({ state }) });
   return (
     <Panel title={title}>
       <Loaded of={holds}>
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title={state === 'in_force' ? 'Nothing is held' : 'No hold has ended yet'} />
+            <Empty title={NONE[state]} />
           ) : (
             <ul className="reasons">
               {items.map((hold) => (

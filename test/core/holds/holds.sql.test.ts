@@ -7,7 +7,7 @@ import {
   previewRollout,
 } from '../../../core/explain/index.ts';
 import { endHold, listHolds, loadHoldEffect, type NewHold, setHold } from '../../../core/holds/index.ts';
-import { hasWork } from '../../../core/orchestrator/index.ts';
+import { assessIdle, hasWork } from '../../../core/orchestrator/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { newRollout } from '../../support/preview.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
@@ -30,7 +30,7 @@ const AT_ONCE = { stages: [] };
 const ANN = 'arn:aws:iam::1:user/ann';
 
 async function hold(values: Partial<NewHold> = {}): Promise<number> {
-  const target = { deviceId: null, groupName: null, endsAt: null };
+  const target = { deviceId: null, groupName: null, endsAt: null, startsAt: null };
   const set = await setHold(db.roles.control, { reason: 'holidays', by: ANN, ...target, ...values }, service.now);
   if (set === undefined) throw new Error('no hold was set');
   return set.id;
@@ -330,7 +330,7 @@ describe('a hold of the whole service', () => {
     expect(await hasWork(db.app, service.now)).toBe(true);
     await addRollout(db.app, 'r', '2.0.0', AT_ONCE);
     expect(await service.tick()).toHaveLength(4);
-    expect(await listHolds(db.app, { inForce: false })).toMatchObject([
+    expect(await listHolds(db.app, { state: 'ended' })).toMatchObject([
       { scope: 'service', ended_by: 'orchestrator', ended_reason: 'its end time has passed' },
     ]);
   });
@@ -373,4 +373,58 @@ test('a hold that SQL sets and deletes is respected', async () => {
   expect(await service.tick()).toEqual([]);
   await db.owner.query('DELETE FROM holds');
   expect(await service.tick()).toHaveLength(4);
+});
+
+describe('a hold with a start time', () => {
+  const inMinutes = (minutes: number) => new Date(service.now.getTime() + minutes * 60_000);
+  const eventsOfHolds = () =>
+    db.app.query(`SELECT event_type AS event, device_id, received_at FROM ota_events
+      WHERE event_type IN ('device_held', 'device_hold_ended') ORDER BY id`);
+
+  test('holds nothing before that time, and its devices from then on', async () => {
+    const id = await addRollout(db.app, 'r', '2.0.0', { ...AT_ONCE, target_filter: { device_ids: ['d0'] } });
+    await join('d0', 'lab');
+    await join('d1', 'lab');
+    const held = await hold({ groupName: 'lab', startsAt: inMinutes(60), endsAt: inMinutes(600) });
+    expect(await listHolds(db.app)).toEqual([]);
+    expect(await listHolds(db.app, { state: 'planned' })).toMatchObject([
+      { hold_id: held, began_at: null, devices: 2 },
+    ]);
+    expect(await service.tick()).toEqual(['d0']);
+    expect(await eventsOfHolds()).toEqual([]);
+    service.later(61);
+    expect(await hasWork(db.app, service.now)).toBe(true);
+    await service.tick();
+    expect(await listHolds(db.app)).toMatchObject([{ hold_id: held, began_at: service.now }]);
+    expect(await eventsOfHolds()).toEqual(
+      ['d0', 'd1'].map((device_id) => ({ event: 'device_held', device_id, received_at: service.now })),
+    );
+    await db.app.query(`UPDATE rollout_configurations SET target_filter = '{}' WHERE id = :id`, { id });
+    expect((await service.tick()).sort()).toEqual(['d2', 'd3']);
+  });
+
+  test('is not in the history of any device if it is removed before it begins', async () => {
+    await join('d0', 'lab');
+    const held = await hold({ groupName: 'lab', startsAt: inMinutes(60) });
+    expect(await remove(held)).toBe(true);
+    service.later(61);
+    await service.tick();
+    expect(await listHolds(db.app, { state: 'ended' })).toMatchObject([{ hold_id: held, began_at: null }]);
+    expect(await eventsOfHolds()).toEqual([]);
+  });
+
+  test('never begins if its end time has passed, too, when the orchestrator runs again', async () => {
+    await hold({ startsAt: inMinutes(10), endsAt: inMinutes(20) });
+    service.later(30);
+    await service.tick();
+    expect(await listHolds(db.app, { state: 'ended' })).toMatchObject([
+      { began_at: null, ended_reason: 'its end time has passed' },
+    ]);
+  });
+
+  test('ends the idle mode when its time has come', async () => {
+    const startsAt = inMinutes(90);
+    await hold({ startsAt });
+    expect((await assessIdle(db.app, service.now)).dueAt).toEqual(startsAt);
+  });
 });
