@@ -1,4 +1,5 @@
 import { describeFilter } from '../../api/describe-filter.ts';
+import { describePlan } from '../../api/describe-plan.ts';
 import type {
   Approval,
   Decision,
@@ -45,9 +46,21 @@ export function rolloutTable(rollouts: readonly RolloutSummary[], now: Date): st
   ]);
 }
 
-function remarksOf({ requested_action: action, paused_reason: reason }: RolloutSummary): string {
+function remarksOf(rollout: RolloutSummary): string {
+  const { requested_action: action, paused_reason: reason } = rollout;
   const waits = action === null ? '' : `waits for approval of its ${NOUNS[action]}`;
-  return [waits, reason ?? ''].filter((part) => part !== '').join('; ');
+  return [waits, reason ?? '', ...datesOf(rollout)].filter((part) => part !== '').join('; ');
+}
+
+/** When a rollout that has not started starts, and when one that has not ended is aborted. */
+function datesOf({ state, start_at: start, after_rollout_id: after, end_at: end }: RolloutSummary): string[] {
+  if (state === 'completed' || state === 'aborted') return [];
+  const isToStart = state === 'draft' || state === 'scheduled';
+  return [
+    isToStart && start !== null ? `starts ${instant(start)}` : '',
+    isToStart && after !== null ? `starts after rollout #${after}` : '',
+    end === null ? '' : `is aborted ${instant(end)}`,
+  ];
 }
 
 const NOUNS = { start: 'start', resume: 'resumption', retry: 'retry', advance: 'next stage' } as const;
@@ -136,53 +149,8 @@ function heldText({ reason, devices }: Preview['held'][number]): string {
   );
 }
 
-/** The strategy of a rollout. */
-export const planText = (draft: RolloutDraft): string[] => facts(planFacts(draft));
-
-function planFacts(draft: RolloutDraft): (readonly [string, string | null])[] {
-  const {
-    stages,
-    send_window: window,
-    start_at,
-    end_at,
-    max_in_flight,
-    max_in_flight_per: per,
-    first_stage_covers: covers,
-    max_per_minute,
-    failure_count,
-  } = draft;
-  const threshold = Math.round((draft.failure_threshold ?? 0.1) * 1000) / 10;
-  const limits = [
-    max_in_flight ? `${number(max_in_flight)} at once` : '',
-    per ? `${number(per.max)} at once for each ${per.attribute}` : '',
-    max_per_minute ? `${number(max_per_minute)} a minute` : '',
-  ].filter((part) => part !== '');
-  return [
-    ['stages', stagesText(stages ?? null)],
-    ['first stage', covers ? `covers each ${covers.join(', ')}` : null],
-    ['at most', limits.join(', ')],
-    ['halts', `above ${threshold} % failures${failure_count ? `, or at ${count(failure_count, 'failure')}` : ''}`],
-    ['starts', draft.is_active === false ? 'not yet: a draft' : start_at ? instant(start_at) : null],
-    ['ends', end_at ? `${instant(end_at)}: aborted if it is not done by then` : null],
-    [
-      'sends',
-      window ? `${window.days?.join(',') ?? 'daily'} ${window.from}–${window.to} ${window.time_zone ?? 'UTC'}` : null,
-    ],
-  ];
-}
-
-function stagesText(stages: Rollout['stages'] | RolloutDraft['stages'] | null): string {
-  if (!stages) return 'slowly at first, faster while devices succeed';
-  if (stages.length === 0) return 'everyone at once';
-  const parts = stages.map(({ percentage, count: devices, group, soak_minutes: soak, until }) => {
-    const some = percentage === undefined ? count(devices ?? 0, 'device') : `${percentage} %`;
-    const reach = group === undefined ? some : `group ${group}`;
-    const gate = [...(soak ? [`soaks ${soak} min`] : []), ...(until === undefined ? [] : [`until ${until}`])];
-    return gate.length === 0 ? reach : `${reach} (${gate.join(', ')})`;
-  });
-  const isWhole = stages.at(-1)?.percentage === 100;
-  return [...parts, ...(isWhole ? [] : ['everyone'])].join(', then ');
-}
+/** The plan of a rollout. */
+export const planText = (draft: RolloutDraft): string[] => facts(describePlan(draft, instant));
 
 /** One line that says whether a rollout was created or existed. */
 export const createdText = (rollout: Rollout, isNew: boolean): string =>
@@ -207,7 +175,7 @@ export function rolloutText(rollout: Rollout, now: Date): string[] {
         `${instantAgo(rollout.created_at, now)}${rollout.created_by ? ` by ${caller(rollout.created_by)}` : ''}`,
       ],
       ['completed', instantAgo(rollout.completed_at, now)],
-      ...planFacts({ ...rollout, is_active: rollout.state !== 'draft' }),
+      ...describePlan({ ...rollout, is_active: rollout.state !== 'draft' }, instant),
     ]),
   ];
 }

@@ -110,6 +110,9 @@ const rolloutSummaryRow = z.strictObject({
   paused_by: z.string().nullable(),
   created_at: z.date(),
   updated_at: z.date(),
+  start_at: z.date().nullable(),
+  after_rollout_id: ID.rollout.nullable(),
+  end_at: z.date().nullable(),
   stage: z.int().nullable(),
   requested_action: z.enum(APPROVABLE_ACTIONS).nullable(),
 });
@@ -142,10 +145,6 @@ const rolloutRow = z.strictObject({
   allow_downgrade: z.boolean(),
   include_unknown: z.boolean(),
   stepping_stones: anyJson<string[]>().nullable(),
-  start_at: z.date().nullable(),
-  after_rollout_id: ID.rollout.nullable(),
-  end_at: z.date().nullable(),
-  paused_by: z.string().nullable(),
   paused_at: z.date().nullable(),
   created_by: z.string().nullable(),
   completed_at: z.date().nullable(),
@@ -172,7 +171,7 @@ export async function listRollouts(
     sql,
     rolloutSummaryRow,
     `SELECT o.rollout_id, o.name, o.firmware_version, o.device_model, o.state, o.paused_reason, o.paused_by, o.created_at, o.updated_at,
-       o.stage, o.requested_action, ${COUNTS}
+       o.start_at, o.after_rollout_id, o.end_at, o.stage, o.requested_action, ${COUNTS}
      FROM rollout_overview AS o
      WHERE (:before::bigint IS NULL OR o.rollout_id < :before::bigint)
        AND (:states::jsonb IS NULL OR :states::jsonb ? o.state) AND (:model::text IS NULL OR o.device_model = :model)

@@ -2,12 +2,13 @@ import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import { describeFilter } from '../../../api/describe-filter.ts';
+import { describePlan } from '../../../api/describe-plan.ts';
 import type { Progress, Rollout } from '../../../api/rollouts.ts';
 import { api } from '../data/client.ts';
 import { RolloutHealthPanel, releasePath } from '../releases/index.ts';
 import { caller, capital, dateTime, withLocalTimes } from '../text/format.ts';
 import { ROLLOUT_TONES } from '../text/labels.ts';
-import { Ago, RolloutPill } from '../ui/components.tsx';
+import { Ago, Facts, RolloutPill } from '../ui/components.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { Page, Panel } from '../ui/page.tsx';
 import { ApprovalNotice } from './approval.tsx';
@@ -76,11 +77,25 @@ function Body({ rollout, progress }: { readonly rollout: Rollout; readonly progr
           <Panel title="Activity">
             <Decisions id={rollout.rollout_id} />
           </Panel>
+          <Plan rollout={rollout} />
         </div>
       </div>
       <EligibleDevicesOnDemand rollout={rollout} />
       {hasBegun && <Updates rollout={rollout} />}
     </>
+  );
+}
+
+function Plan({ rollout }: { readonly rollout: Rollout }) {
+  return (
+    <Panel title="Plan">
+      <Facts
+        of={describePlan({ ...rollout, is_active: rollout.state !== 'draft' }, dateTime).map(([name, value]) => ({
+          name: capital(name),
+          value,
+        }))}
+      />
+    </Panel>
   );
 }
 
@@ -92,9 +107,7 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
         {device_model} {version}
       </Link>{' '}
       for {targetOf(rollout)}
-      {steppingStonesOf(rollout)}
-      {limitOf(rollout)}
-      {coversOf(rollout)}; created <Ago at={at} />
+      {steppingStonesOf(rollout)}; created <Ago at={at} />
       {by !== null && ` by ${caller(by)}`}. <Link href={`/rollouts/${rollout.rollout_id}/report`}>Report</Link>
     </p>
   );
@@ -102,12 +115,6 @@ function Summary({ rollout }: { readonly rollout: Rollout }) {
 
 const steppingStonesOf = ({ stepping_stones: steps }: Rollout): string =>
   steps === null || steps.length === 0 ? '' : `, older devices by way of ${steps.join(', ')}`;
-
-const limitOf = ({ max_in_flight_per: per }: Rollout): string =>
-  per === null ? '' : `, at most ${per.max} at once for each ${per.attribute}`;
-
-const coversOf = ({ first_stage_covers: names }: Rollout): string =>
-  names === null ? '' : `, the first stage covers each ${names.join(', ')}`;
 
 /** The most values of a condition that fit the line. */
 const MOST_VALUES = 3;

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { DeviceUpdate, Rollout } from '../../../api/rollouts.ts';
+import type { DeviceUpdate, Rollout, RolloutSummary } from '../../../api/rollouts.ts';
 import { detailText, updateText } from '../../../cli/text/device-text.ts';
-import { planText, previewText, rolloutText } from '../../../cli/text/rollout-text.ts';
+import { planText, previewText, rolloutTable, rolloutText } from '../../../cli/text/rollout-text.ts';
 import { facts, shorten, table } from '../../../cli/text/table.ts';
 import { ago, bar, bytes, caller, count, percent } from '../../../cli/text/units.ts';
 import { printable } from '../../../core/util/index.ts';
@@ -175,11 +175,13 @@ describe('a preview', () => {
     expect(previewText({ ...none, excluded: 1 }, {})[1]).toBe('1 device that would match is excluded.');
   });
 
-  test('is followed by the strategy', () => {
+  test('is followed by the plan, with every setting that is not at its default', () => {
     const draft = { name: 'x', firmware_version: '2.1.0', device_model: 'esp32-s3' };
     expect(planText(draft)).toEqual([
-      'stages  slowly at first, faster while devices succeed',
-      'halts   above 10 % failures',
+      'stages     slowly at first, faster while devices succeed',
+      'halts      above 10 % failures',
+      'gives up   a device after 3 attempts, or after 30 days out of reach',
+      'probation  5 minutes; an attempt may take 15 minutes, the restart 15 minutes',
     ]);
     expect(
       planText({
@@ -190,16 +192,54 @@ describe('a preview', () => {
         failure_threshold: 0.05,
         failure_count: 1,
         start_at: '2026-03-02T22:00:00.000Z',
+        after_rollout_id: 4,
+        jitter_minutes: 30,
+        priority: 5,
+        give_up_days: 7,
+        max_attempts: 1,
+        probation_minutes: 60,
+        keep_open: true,
+        allow_downgrade: true,
         send_window: { from: '22:00', to: '05:00', time_zone: 'Europe/Rome' },
       }),
     ).toEqual([
-      'stages   3 devices, then 25 % (soaks 60 min), then everyone',
-      'at most  200 at once, 2 at once for each site',
-      'halts    above 5 % failures, or at 1 failure',
-      'starts   2026-03-02 22:00:00Z',
-      'sends    daily 22:00–05:00 Europe/Rome',
+      'stages     3 devices, then 25 % (soaks 60 min), then everyone',
+      'at most    200 at once, 2 at once for each site',
+      'halts      above 5 % failures, or at 1 failure',
+      'starts     2026-03-02 22:00:00Z, after rollout #4 has completed',
+      'sends      daily 22:00–05:00 Europe/Rome',
+      'gives up   a device after 1 attempt, or after 7 days out of reach',
+      'probation  60 minutes; an attempt may take 15 minutes, the restart 15 minutes',
+      'jitter     commands spread over 30 minutes',
+      'priority   5',
+      'also       takes in devices that join later, may go to an older version',
     ]);
   });
+});
+
+test('the list of rollouts says when a rollout starts, after which one, and when it is aborted', () => {
+  const summary = {
+    rollout_id: 7,
+    name: 'vans',
+    device_model: 'esp32-s3',
+    firmware_version: '2.1.0',
+    state: 'scheduled',
+    paused_reason: null,
+    requested_action: null,
+    devices: 0,
+    pending: 0,
+    in_progress: 0,
+    succeeded: 0,
+    failed: 0,
+    created_at: earlier(600),
+    start_at: '2026-03-05T22:00:00.000Z',
+    after_rollout_id: 4,
+    end_at: '2026-04-01T00:00:00.000Z',
+  } as unknown as RolloutSummary;
+  const remarks = 'starts 2026-03-05 22:00:00Z; starts after rollout #4; is aborted 2026-04-01 00:00:00Z';
+  expect(rolloutTable([summary], NOW).at(-1)).toContain(remarks);
+  expect(rolloutTable([{ ...summary, state: 'active' }], NOW).at(-1)).toMatch(/ago +is aborted 2026-04-01 00:00:00Z$/);
+  expect(rolloutTable([{ ...summary, state: 'completed' }], NOW).at(-1)).not.toContain('aborted');
 });
 
 test('a rollout is shown with every condition of its target', () => {
@@ -220,7 +260,7 @@ test('a rollout is shown with every condition of its target', () => {
     completed_at: null,
   } as unknown as Rollout;
   expect(rolloutText(rollout, NOW).find((line) => line.startsWith('devices'))).toBe(
-    'devices  all devices in the group vans of the model esp32-s3 with the attribute site=rome, 25 % of them',
+    'devices    all devices in the group vans of the model esp32-s3 with the attribute site=rome, 25 % of them',
   );
 });
 
