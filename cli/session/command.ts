@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { findTarget } from './find-target.ts';
+import { addTargetOptions } from './program-command.ts';
 import { type Output, openOutput, openSession, type Session } from './session.ts';
-import { type Account, DEFAULT_STACK, type TargetOptions } from './target.ts';
+import type { Account, TargetOptions } from './target.ts';
 
 interface CommonOptions extends TargetOptions {
   readonly json?: boolean;
@@ -17,7 +18,7 @@ export function addCommand(parent: Command, usage: string, summary: string, exam
 
 /** Adds a group of commands; called without a command it shows its help. */
 export const addGroup = (parent: Command, name: string, summary: string): Command =>
-  parent.command(name).description(summary);
+  addTargetOptions(parent.command(name).description(summary));
 
 /**
  * Registers what a command does on the system that its flags select. Called after the command's own options were added,
@@ -34,16 +35,6 @@ export function registerAction<Options, Arguments extends readonly unknown[]>(
     await work(session, options, ...argumentsOf<Arguments>(all));
   });
 }
-
-const addTargetOptions = (command: Command): Command =>
-  command
-    .optionsGroup('Output and target:')
-    .option('--json', 'print what the API answers, for programs')
-    .option('--local', 'the local system only')
-    .option('--aws', 'a deployment, even where a local system runs')
-    .option('--profile <profile>', 'AWS profile of the deployment')
-    .option('--region <region>', 'AWS region of the deployment (default: of the profile)')
-    .option('--stack <name>', `its CloudFormation stack (default: ${DEFAULT_STACK})`);
 
 /**
  * Registers what a command does on a system, and what it does with an account in which no deployment need be.

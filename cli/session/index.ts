@@ -6,6 +6,7 @@ export { addFilterFlags, type FilterFlags, readFilter } from './filter-flags.ts'
 export { decidePlace, readEndpoints } from './find-target.ts';
 export { integerOption, listOption, readAttributes, timeOption } from './options.ts';
 export { addPaging, noteMore, type PagingOptions, readPages } from './paging.ts';
+export { addTargetOptions, ProgramCommand, passOptionsDown } from './program-command.ts';
 export { retryRead } from './retry.ts';
 export { ROOT } from './root.ts';
 export type { Output, Session } from './session.ts';

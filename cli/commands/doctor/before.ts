@@ -36,6 +36,17 @@ export interface AccountCheck {
 
 export type Caller = Pick<Target, 'region' | 'credentials'>;
 
+/** Types that CloudFormation lacks in some regions. */
+export const REGIONAL_TYPES = [
+  'AWS::IoT::Policy',
+  'AWS::IoT::ProvisioningTemplate',
+  'AWS::IoT::ThingGroup',
+  'AWS::IoT::ThingType',
+  'AWS::IoT::TopicRule',
+  'AWS::RDS::DBCluster',
+  'AWS::Scheduler::Schedule',
+] as const;
+
 export const ok = (detail: string): Verdict => ({ outcome: 'ok', detail, todo: null });
 export const missing = (detail: string, todo: string): Verdict => ({ outcome: 'missing', detail, todo });
 export const unknown = (detail: string, todo: string | null): Verdict => ({ outcome: 'unknown', detail, todo });

@@ -1,3 +1,3 @@
+export { REGIONAL_TYPES } from './before.ts';
 export type { Diagnosis } from './check.ts';
 export { addDoctor } from './doctor-command.ts';
-export { REGIONAL_TYPES } from './region-checks.ts';

@@ -1,6 +1,15 @@
 import { CloudFormationClient, DescribeStacksCommand, DescribeTypeCommand } from '@aws-sdk/client-cloudformation';
 import { IoTClient, paginateListTopicRules } from '@aws-sdk/client-iot';
-import { type AccountCheck, type Caller, missing, ok, type Planned, unknown, type Verdict } from './before.ts';
+import {
+  type AccountCheck,
+  type Caller,
+  missing,
+  ok,
+  type Planned,
+  REGIONAL_TYPES,
+  unknown,
+  type Verdict,
+} from './before.ts';
 import { sendToAbsentClient } from './check-aws.ts';
 
 /** What the region lacks, or has already, asked with the clients of the SDK. */
@@ -27,17 +36,6 @@ export function regionChecks(caller: Caller, planned: Planned): AccountCheck[] {
     },
   ];
 }
-
-/** Types that CloudFormation lacks in some regions. */
-export const REGIONAL_TYPES = [
-  'AWS::IoT::Policy',
-  'AWS::IoT::ProvisioningTemplate',
-  'AWS::IoT::ThingGroup',
-  'AWS::IoT::ThingType',
-  'AWS::IoT::TopicRule',
-  'AWS::RDS::DBCluster',
-  'AWS::Scheduler::Schedule',
-] as const;
 
 async function checkTypes(client: CloudFormationClient, region: string): Promise<Verdict> {
   const absent = await Promise.all(
