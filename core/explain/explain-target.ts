@@ -62,7 +62,7 @@ export function whyNotExcluded({ metadata, facts }: FilteredDevice, { except }: 
     ...(attributes.length === 0 ? [] : [`has no attribute ${named(attributes)}`]),
     ...(unstated.length === 0 ? [] : [`does not state ${named(unstated)}`]),
   ];
-  return parts.length === 0 ? '' : `; it ${parts.join(' and ')}, so target_filter.except does not exclude it by that`;
+  return parts.length === 0 ? '' : `; target_filter.except does not exclude it: it ${parts.join(' and ')}`;
 }
 
 const named = (names: readonly string[]) => someNames(names.slice(0, MOST_VALUES), names.length);

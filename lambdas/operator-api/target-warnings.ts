@@ -70,7 +70,7 @@ export async function warnOfExceptions(
       message:
         without === devices
           ? `no device has the ${kind} ${name}, so target_filter.except excludes none by it${similar === null ? '' : `; did you mean ${similar}?`}`
-          : `${without} of ${devices} devices have no ${kind} ${name}, so target_filter.except does not exclude them by it`,
+          : `${without} of ${devices} devices ${without === 1 ? 'has' : 'have'} no ${kind} ${name}, so target_filter.except does not exclude ${without === 1 ? 'it' : 'them'} by that`,
     }));
 }
 

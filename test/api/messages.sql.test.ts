@@ -63,7 +63,7 @@ test('a preview counts the excluded devices, and warns of those that an exceptio
     3,
     2,
     3,
-    '1 of 5 devices have no attribute revision, so target_filter.except does not exclude them by it',
+    '1 of 5 devices has no attribute revision, so target_filter.except does not exclude it by that',
   ]);
   expect(await previewOf({ metadata: { Revision: 'A' }, groups: ['lba'] })).toEqual([
     5,

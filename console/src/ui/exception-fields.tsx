@@ -19,21 +19,35 @@ export function ExceptionFields({ name, form, change }: ExceptionFieldsProps) {
     <details>
       <summary>Exceptions</summary>
       <p className="hint">A device is excluded if one of these holds.</p>
-      <TextField label="Except groups" {...field('groups', 'groups')} hint="Separated by commas." />
-      <TextField label="Except current versions" {...field('versions', 'versions')} hint="Separated by commas." />
-      <TextAreaField label="Except device ids or MAC addresses" rows={2} {...field('devices', 'device_ids')} />
-      <TextAreaField
-        label="Except attributes"
-        hint="name=value, one per line. A device without the attribute is not excluded."
-        rows={2}
-        {...field('attributes', 'metadata')}
-      />
-      <TextAreaField
-        label="Except facts"
-        hint="name=value, name>=number or name<=number, one per line. A device that does not state the fact is not excluded."
-        rows={2}
-        {...field('facts', 'facts')}
-      />
+      <div className="fields">
+        <TextField label="Except groups" className="grow" hint="Separated by commas." {...field('groups', 'groups')} />
+        <TextField
+          label="Except current versions"
+          className="grow"
+          hint="Separated by commas."
+          {...field('versions', 'versions')}
+        />
+        <TextAreaField
+          label="Except device ids or MAC addresses"
+          className="whole"
+          rows={2}
+          {...field('devices', 'device_ids')}
+        />
+        <TextAreaField
+          label="Except attributes"
+          className="whole"
+          hint="name=value, one per line. A device without the attribute is not excluded."
+          rows={2}
+          {...field('attributes', 'metadata')}
+        />
+        <TextAreaField
+          label="Except facts"
+          className="whole"
+          hint="name=value, name>=number or name<=number, one per line. A device that does not state the fact is not excluded."
+          rows={2}
+          {...field('facts', 'facts')}
+        />
+      </div>
     </details>
   );
 }

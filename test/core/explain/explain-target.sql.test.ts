@@ -68,7 +68,7 @@ const REASONS: readonly (readonly [filter: TargetFilter, rule: string])[] = [
   ],
   [
     { except: { metadata: { site: 'lab-3', constructor: 'x' }, facts: { psram_bytes: 0 } } },
-    'may be updated; it has no attribute site, constructor and does not state psram_bytes, so target_filter.except does not exclude it by that',
+    'may be updated; target_filter.except does not exclude it: it has no attribute site, constructor and does not state psram_bytes',
   ],
 ];
 
