@@ -213,6 +213,8 @@ export type ChangedGroup = z.infer<typeof changedGroupSchema>;
 
 const params = z.object({ device_id: deviceId });
 
+const condition = z.string().max(400);
+
 export const devicesQuery = z.strictObject({
   search: z
     .string()
@@ -223,6 +225,12 @@ export const devicesQuery = z.strictObject({
   model: model.optional(),
   version: name.optional(),
   group: name.optional(),
+  attribute: condition
+    .optional()
+    .describe('An attribute that it has: `site=rome`, `floor=2` or, as text, `floor="2"`.'),
+  fact: condition
+    .optional()
+    .describe('What it states: `board_revision=C`, `battery_percent<=20` or `battery_percent>=80`.'),
   online: flag.optional().describe('Whether it is online, as in `presence`.'),
   updating: flag.optional().describe('Whether it has an open update.'),
   not_seen_since: timestamp.optional(),

@@ -113,6 +113,8 @@ CREATE INDEX devices_id_search_idx ON devices (lower(device_id) text_pattern_ops
 
 CREATE INDEX devices_suffix_search_idx ON devices (lower(regexp_replace(device_id, '^.*-', '')) text_pattern_ops);
 
+CREATE INDEX devices_metadata_idx ON devices USING gin (metadata jsonb_path_ops);
+
 CREATE INDEX devices_mac_search_idx ON devices (mac_address text_pattern_ops);
 
 CREATE INDEX devices_last_seen_day_idx ON devices (last_seen_day);
@@ -127,6 +129,7 @@ DO $$ BEGIN
   COMMENT ON INDEX devices_mac_address_idx IS 'Read by rollouts that target devices by MAC address.';
   COMMENT ON INDEX devices_id_search_idx IS 'Read by the search for the beginning of a device id.';
   COMMENT ON INDEX devices_suffix_search_idx IS 'Read by the search for the beginning of what follows the last hyphen of a device id.';
+  COMMENT ON INDEX devices_metadata_idx IS 'Read by lists of devices with an attribute. Facts have no such index: they change with heartbeats, which change no index.';
   COMMENT ON INDEX devices_mac_search_idx IS 'Read by the search for the beginning of a MAC address.';
   COMMENT ON INDEX devices_last_seen_day_idx IS 'Read by lists of devices that were not seen since a time.';
 END $$;

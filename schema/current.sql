@@ -54,6 +54,7 @@ CREATE INDEX devices_certificate_new_idx ON devices (device_id) WHERE certificat
 CREATE INDEX devices_mac_address_idx ON devices (mac_address);
 CREATE INDEX devices_id_search_idx ON devices (lower(device_id) text_pattern_ops);
 CREATE INDEX devices_suffix_search_idx ON devices (lower(regexp_replace(device_id, '^.*-', '')) text_pattern_ops);
+CREATE INDEX devices_metadata_idx ON devices USING gin (metadata jsonb_path_ops);
 CREATE INDEX devices_mac_search_idx ON devices (mac_address text_pattern_ops);
 CREATE INDEX devices_last_seen_day_idx ON devices (last_seen_day);
 

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, type Sql, select } from '../db/index.ts';
-import { UPDATE_STATES } from '../policy/index.ts';
+import { type FactCondition, IS_WANTED_FACT, UPDATE_STATES } from '../policy/index.ts';
 import { COMMAND_FAMILIES, type FactValue, type Presence, presenceOf, type RecordingPause } from '../protocol/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
 import { IS_ONLINE, onlineValues } from './online.ts';
@@ -73,6 +73,10 @@ export interface DeviceFilter {
   readonly model?: string | undefined;
   readonly version?: string | undefined;
   readonly group?: string | undefined;
+  /** An attribute that the device has. */
+  readonly attribute?: Readonly<Record<string, string | number | boolean>> | undefined;
+  /** A condition on a fact that the device states. */
+  readonly fact?: Readonly<Record<string, FactCondition>> | undefined;
   readonly online?: boolean | undefined;
   readonly updating?: boolean | undefined;
   readonly not_seen_since?: string | undefined;
@@ -107,6 +111,8 @@ const CONDITIONS = {
   not_seen_since: `(d.last_seen_day <= (:not_seen_since::timestamptz AT TIME ZONE 'UTC')::date OR d.last_seen_day IS NULL)
            AND (d.last_seen < :not_seen_since::timestamptz OR d.last_seen IS NULL)`,
   group: 'd.device_id IN (SELECT g.device_id FROM device_groups AS g WHERE g.group_name = :group)',
+  attribute: 'd.metadata @> :attribute::jsonb',
+  fact: `EXISTS (SELECT FROM jsonb_each(:fact::jsonb) AS wanted WHERE ${IS_WANTED_FACT})`,
   updating: `d.device_id IN (
            SELECT u.device_id FROM device_update_status AS u WHERE u.completed_at IS NULL AND u.rollout_id IS NOT NULL)`,
   notUpdating: `NOT EXISTS (SELECT FROM device_update_status AS u
@@ -171,7 +177,7 @@ export async function listDevices(
   at: PresenceAt,
 ): Promise<DeviceRow[]> {
   const { search, updating, ...rest } = filter;
-  const values: Partial<Record<Condition, string | boolean | undefined>> = {
+  const values: Partial<Record<Condition, string | boolean | object | undefined>> = {
     ...rest,
     ...(after === null ? {} : { after }),
     ...(search === undefined ? {} : { search: `${escapeLike(search.toLowerCase())}%` }),

@@ -160,3 +160,4 @@ export {
   UPDATE_STATES,
   type UpdateState,
 } from './update-states.ts';
+export { IS_WANTED_FACT, isWanted } from './wanted-values.ts';

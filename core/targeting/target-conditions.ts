@@ -1,4 +1,4 @@
-import type { Target } from '../policy/index.ts';
+import { IS_WANTED_FACT, isWanted, type Target } from '../policy/index.ts';
 import { nothingElse, type RolloutId } from '../util/index.ts';
 import { laterTargetCutoff, type TargetCutoffs } from './cutoffs.ts';
 
@@ -41,15 +41,6 @@ export const LISTED = Object.entries(LISTED_COLUMNS).map(([name, type]) => `${na
 
 type Conditions = Readonly<Record<Exclude<TargetRule, 'version'>, string>>;
 
-/** True if the value of the device is the wanted one, or one of the list. A value that the device has not is neither. */
-const isWanted = (value: string) => `coalesce(wanted.value @> (${value}), false)`;
-
-/** The same of a fact, or that it is in the range. One of another type than a number is in none. */
-const isWantedFact = `CASE WHEN jsonb_typeof(wanted.value) <> 'object' THEN ${isWanted('d.facts -> wanted.key')}
-      ELSE coalesce(jsonb_typeof(d.facts -> wanted.key) = 'number'
-        AND d.facts -> wanted.key >= coalesce(wanted.value -> 'min', d.facts -> wanted.key)
-        AND d.facts -> wanted.key <= coalesce(wanted.value -> 'max', d.facts -> wanted.key), false) END`;
-
 /**
  * The conditions of a target on `d` (a row of devices), over values that `of` names. Each also says that no exception of
  * its kind holds.
@@ -77,9 +68,9 @@ export const conditionsOver = (of: (name: ListedValue) => string): Conditions =>
   AND (${of('excepted')} -> 'metadata' IS NULL OR NOT EXISTS (
     SELECT FROM jsonb_each(${of('excepted')} -> 'metadata') AS wanted WHERE ${isWanted('d.metadata -> wanted.key')}))`,
   fact: `(${of('facts')} = '{}' OR NOT EXISTS (
-    SELECT FROM jsonb_each(${of('facts')}) AS wanted WHERE NOT ${isWantedFact}))
+    SELECT FROM jsonb_each(${of('facts')}) AS wanted WHERE NOT ${IS_WANTED_FACT}))
   AND (${of('excepted')} -> 'facts' IS NULL OR NOT EXISTS (
-    SELECT FROM jsonb_each(${of('excepted')} -> 'facts') AS wanted WHERE ${isWantedFact}))`,
+    SELECT FROM jsonb_each(${of('excepted')} -> 'facts') AS wanted WHERE ${IS_WANTED_FACT}))`,
 });
 
 /** The condition on the version that the device `d` runs, over the versions of a target and its exceptions. */

@@ -33,6 +33,7 @@ import { type App, json, type Services } from './context.ts';
 import { answerOf, createForDevice } from './create-rollout.ts';
 import { decodeCursor, toPage } from './cursors.ts';
 import { connectionOf, refusalsOf, unknownDevice } from './device-contact.ts';
+import { readAttribute, readFact } from './device-filter.ts';
 import { invalid, notFound, RefusedCall } from './problems.ts';
 import { reachOfChange, toChange } from './reach.ts';
 import { trustOf } from './stepping-stones.ts';
@@ -62,7 +63,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
   const actorOf = (c: { get(name: 'caller'): string }) => ({ by: c.get('caller'), now: now() });
 
   app.openapi(routes.listDevices, async (c) => {
-    const { limit, cursor, ...filter } = c.req.valid('query');
+    const { limit, cursor, attribute, fact, ...query } = c.req.valid('query');
+    const filter = { ...query, attribute: readAttribute(attribute), fact: readFact(fact) };
     const rows = await listDevices(sql, filter, decodeCursor(cursor, 'string'), limit, await presenceAt());
     return c.json(
       toPage(json(rows), limit, ({ device_id: id }) => id),

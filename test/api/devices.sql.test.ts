@@ -66,6 +66,34 @@ describe('devices', () => {
     expect(await ids({ updating: false })).toEqual(['c0', 'c1', 'd1']);
   });
 
+  test('filters devices by an attribute and by a fact', async () => {
+    await addDevices(db.app, 3);
+    await db.app.query(`UPDATE devices SET metadata = '{"site": "rome", "floor": 2}' WHERE device_id IN ('d0', 'd1')`);
+    await db.app.query(`UPDATE devices SET metadata = '{"floor": "2"}' WHERE device_id = 'd2'`);
+    await db.app.query(
+      `UPDATE devices SET facts = '{"battery_percent": 20, "board_revision": "3"}' WHERE device_id = 'd1'`,
+    );
+    const ids = async (query: object) => (await client.devices({ ...query })).items.map(({ device_id: id }) => id);
+    expect(await ids({ attribute: 'site=rome' })).toEqual(['d0', 'd1']);
+    expect(await ids({ attribute: 'floor=2' })).toEqual(['d0', 'd1']);
+    expect(await ids({ attribute: 'floor="2"' })).toEqual(['d2']);
+    expect(await ids({ attribute: `site=x' OR 1=1 --` })).toEqual([]);
+    expect(await ids({ fact: 'battery_percent<=20' })).toEqual(['d1']);
+    expect(await ids({ fact: 'battery_percent>=21' })).toEqual([]);
+    expect(await ids({ fact: 'board_revision="3"', attribute: 'site=rome' })).toEqual(['d1']);
+    expect(await refusal(client.devices({ attribute: 'rome' }))).toMatchObject({
+      errors: [{ field: 'attribute', message: '"rome" is not an attribute; expected a form like site=rome' }],
+    });
+    expect(await refusal(client.devices({ fact: 'battery_percent>20' }))).toMatchObject({
+      errors: [
+        { field: 'fact', message: expect.stringContaining('"battery_percent>20" is not a condition on a fact') },
+      ],
+    });
+    expect(await refusal(client.devices({ fact: 'board_revision=3' }))).toMatchObject({
+      errors: [{ field: 'fact', message: expect.stringContaining('board_revision: is text') }],
+    });
+  });
+
   test('stores the groups and attributes that operators set', async () => {
     await addDevices(db.app, 1);
     await client.setGroups('d0', ['vans', 'beta']);

@@ -44,6 +44,8 @@ interface ListOptions extends PagingOptions {
   readonly model?: string;
   readonly version?: string;
   readonly group?: string;
+  readonly attribute?: string;
+  readonly fact?: string;
   readonly online?: boolean;
   readonly offline?: boolean;
   readonly updating?: boolean;
@@ -54,20 +56,23 @@ function addList(group: Command): void {
   const command = addCommand(group, 'list', 'devices in the order of their ids', [
     'paku-ota device list --group vans --updating',
     'paku-ota device list --search 20E9',
+    "paku-ota device list --attribute site=rome --fact 'battery_percent<=20'",
     'paku-ota device list --model esp32-s3 --version 1.1.0 --json',
   ])
     .option('--search <text>', 'start of an id, of its last part, or of a MAC address')
     .option('--model <model>', 'devices of this model')
     .option('--version <version>', 'devices on this version')
     .option('--group <group>', 'devices of this group')
+    .option('--attribute <name=value>', 'devices with this attribute')
+    .option('--fact <condition>', 'devices that state this: board_revision=C or battery_percent<=20')
     .option('--online', 'online devices, by their last message and reporting habit')
     .addOption(new Option('--offline', 'devices that are not online').conflicts('online'))
     .option('--updating', 'devices with an open update')
     .option('--not-seen-since <time>', 'devices that were not heard of since this time', timeOption);
   registerAction<ListOptions, []>(addPaging(command), async (session, options) => {
-    const { search, model, version, group: inGroup, updating, notSeenSince: not_seen_since } = options;
+    const { search, model, version, group: inGroup, attribute, fact, updating, notSeenSince: not_seen_since } = options;
     const online = options.online ?? (options.offline ? false : undefined);
-    const filter = { search, model, version, group: inGroup, online, updating, not_seen_since };
+    const filter = { search, model, version, group: inGroup, attribute, fact, online, updating, not_seen_since };
     const page = await readPages(options, (query) => session.api.devices({ ...query, ...filter }));
     session.show(page, ({ items }) => deviceTable(items, new Date()));
     noteMore(session, page);

@@ -12,7 +12,7 @@ import { type Column, ListTable } from '../ui/list-table.tsx';
 import { Empty, Loaded } from '../ui/loaded.tsx';
 import { Page } from '../ui/page.tsx';
 
-const FILTERS = ['search', 'model', 'version', 'group', 'online', 'updating', 'unseen'] as const;
+const FILTERS = ['search', 'model', 'version', 'group', 'attribute', 'fact', 'online', 'updating', 'unseen'] as const;
 type Filter = (typeof FILTERS)[number];
 
 /** The filters, kept in the address: a filtered list can be linked to, and is in the browser's history. */
@@ -34,7 +34,7 @@ function useFilters() {
 
 export function DevicesPage() {
   const { values, set, clear } = useFilters();
-  const { search, model, version, group, online, updating, unseen } = values;
+  const { search, model, version, group, attribute, fact, online, updating, unseen } = values;
   const devices = usePages(['devices', values], (page) =>
     api.devices({
       ...page,
@@ -42,6 +42,8 @@ export function DevicesPage() {
       model: model || undefined,
       version: version || undefined,
       group: group || undefined,
+      attribute: attribute || undefined,
+      fact: fact || undefined,
       online: online || undefined,
       updating: updating || undefined,
       not_seen_since: unseen === '' ? undefined : new Date(Date.now() - Number(unseen) * 3_600_000).toISOString(),
@@ -51,8 +53,26 @@ export function DevicesPage() {
   return (
     <Page title="Devices">
       <search className="filters">
-        <SearchField value={search} onChange={(value) => set('search', value)} />
+        <TypedField
+          className="grow"
+          label="Search"
+          placeholder="Id, its last part, or MAC address"
+          value={search}
+          onChange={(value) => set('search', value)}
+        />
         <FilterFields values={values} set={set} />
+        <TypedField
+          label="Attribute"
+          placeholder="site=rome"
+          value={attribute}
+          onChange={(value) => set('attribute', value)}
+        />
+        <TypedField
+          label="Fact"
+          placeholder="battery_percent<=20"
+          value={fact}
+          onChange={(value) => set('fact', value)}
+        />
       </search>
       <Loaded of={devices} lines={10}>
         {(data) => <DeviceList devices={itemsOf(data)} clear={isFiltered ? clear : undefined} />}
@@ -62,28 +82,23 @@ export function DevicesPage() {
   );
 }
 
-interface SearchFieldProps {
+interface TypedFieldProps {
+  readonly label: string;
+  readonly placeholder: string;
+  readonly className?: string;
   readonly value: string;
   readonly onChange: (value: string) => void;
 }
 
-function SearchField({ value, onChange }: SearchFieldProps) {
+/** A text that filters once it is typed. */
+function TypedField({ value, onChange, ...shown }: TypedFieldProps) {
   const [text, setText] = useState(value);
   const settled = useDebounced(text.trim());
   // biome-ignore lint/correctness/useExhaustiveDependencies: only typed text changes the address, not the value that is in it
   useEffect(() => {
     if (settled !== value) onChange(settled);
   }, [settled]);
-  return (
-    <TextField
-      className="grow"
-      label="Search"
-      type="search"
-      placeholder="Id, its last part, or MAC address"
-      value={text}
-      onChange={setText}
-    />
-  );
+  return <TextField type="search" value={text} onChange={setText} {...shown} />;
 }
 
 const YES_OR_NO: Options = [

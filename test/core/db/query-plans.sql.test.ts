@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Sql } from '../../../core/db/database.ts';
+import { listDevices } from '../../../core/devices/index.ts';
 import { runTick } from '../../../core/orchestrator/index.ts';
 import { openTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { addDevices, addRelease, addRollout } from '../../support/rows.ts';
@@ -110,4 +111,20 @@ test('the limit per value of an attribute reads the devices in flight, not all d
   // An index of updates, and for each of them one of devices and a page.
   expect(Number(buffers)).toBeLessThan(8 * (held?.updates ?? 0) + 300);
   expect(Number(buffers)).toBeLessThan(table?.pages ?? 0);
+});
+
+test('devices with a rare attribute are listed by an index, not by reading all devices', async () => {
+  await db.owner.query(`UPDATE devices SET metadata = '{"site": "lab-3"}' WHERE device_id IN ('d5', 'd20000')`);
+  await db.owner.query('VACUUM ANALYZE devices');
+  const plans: string[] = [];
+  const watched: Sql = {
+    async query(sql: string, values = {}) {
+      const plan = await db.owner.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${sql}`, values);
+      plans.push(plan.map((line) => line['QUERY PLAN']).join('\n'));
+      return db.app.query(sql, values);
+    },
+  };
+  const listed = await listDevices(watched, { attribute: { site: 'lab-3' } }, null, 50, { now, pause: null });
+  expect(listed.map(({ device_id: id }) => id)).toEqual(['d20000', 'd5']);
+  expect(plans).toEqual([expect.stringContaining('devices_metadata_idx')]);
 });
