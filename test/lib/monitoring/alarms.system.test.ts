@@ -3,7 +3,8 @@ import { describe, expect, expectTypeOf, test } from 'vitest';
 import { FIXED } from '../../../cli/commands/cost/index.ts';
 import { METRICS } from '../../../core/util/index.ts';
 import { type Alarms, RUNBOOK_SECTIONS, type RunbookSection } from '../../../lib/monitoring/index.ts';
-import { resources, synthesize } from '../../support/lib/templates.ts';
+import { type Metric, unknownMetrics } from '../../support/lib/metric-reference.ts';
+import { propertiesOf, resources, synthesize } from '../../support/lib/templates.ts';
 
 interface Alarm {
   readonly AlarmDescription: string;
@@ -33,6 +34,46 @@ const runbook = readFileSync(new URL('../../../docs/runbook.md', import.meta.url
   .split(/^## /m)
   .slice(1)
   .map((section) => ({ anchor: anchor(section.split('\n')[0] ?? ''), hasAlarm: section.includes('**Alarm:**') }));
+
+/** Of alarms: CloudWatch's form of a resource. */
+const toMetric = ({ Namespace: namespace, MetricName: name, Dimensions = [] }: Alarm): Metric => ({
+  namespace,
+  name,
+  dimensions: Dimensions.map((dimension) => dimension.Name),
+});
+
+/** Of a dashboard, whose body is text with references in it: lists of namespace, name, dimensions with values, options. */
+function metricsOfDashboards(): Metric[] {
+  const bodies = propertiesOf(serviceTemplate, 'AWS::CloudWatch::Dashboard').map(({ DashboardBody }) => {
+    const [, parts] = (DashboardBody as { 'Fn::Join': [string, unknown[]] })['Fn::Join'];
+    return JSON.parse(parts.map((part) => (typeof part === 'string' ? part : 'reference')).join(''));
+  });
+  const lists: unknown[][] = bodies.flatMap(({ widgets }) =>
+    widgets.flatMap((widget: { properties: { metrics?: unknown[][] } }) => widget.properties.metrics ?? []),
+  );
+  return lists.map((list) => {
+    const [namespace = '', name = '', ...pairs] = list.filter((part) => typeof part === 'string');
+    return { namespace, name, dimensions: pairs.filter((_, index) => index % 2 === 0) };
+  });
+}
+
+test('each metric of AWS in an alarm or a dashboard exists with its dimensions', async () => {
+  const metrics = [
+    ...[...alarms, ...alarmsOf(dataTemplate)].map(([, alarm]) => toMetric(alarm)),
+    ...metricsOfDashboards(),
+  ];
+  const ofAws = metrics.filter(({ namespace }) => namespace.startsWith('AWS/'));
+  expect(ofAws.length).toBeGreaterThan(40);
+  expect(await unknownMetrics(ofAws)).toEqual([]);
+});
+
+test.each([
+  ['AWS/SQS', 'ApproximateAgeOfOldestMessages', ['QueueName']],
+  ['AWS/Lambda', 'Errors', ['Function']],
+  ['AWS/ApiGateway', '5XXError', ['ApiId']],
+])('%s %s with %j is no metric of AWS', async (namespace, name, dimensions) => {
+  expect(await unknownMetrics([{ namespace, name, dimensions }])).toEqual([`${namespace} ${name} [${dimensions}]`]);
+});
 
 describe('every alarm', () => {
   test('is counted in the projected cost', () => {
