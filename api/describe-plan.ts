@@ -33,7 +33,7 @@ function listParts(draft: RolloutDraft, time: Time): (readonly [string, string |
   ].filter((part) => part !== '');
   return [
     ['stages', stagesText(stages ?? null)],
-    ['first stage', covers ? `covers each ${covers.join(', ')}` : null],
+    ['first stage', covers ? `a device with each value of ${covers.join(', ')}` : null],
     ['at most', limits.join(', ')],
     ['halts', `above ${threshold} % failures${failure_count ? `, or at ${count(failure_count, 'failure')}` : ''}`],
     ['starts', startText(draft, time)],

@@ -80,5 +80,5 @@ export function findFailingValue(
   const { evidence } = found;
   const others = exposed(total) - exposed(evidence);
   const rest = `${failuresOf(total) - failuresOf(evidence)} of the other ${others}`;
-  return `${failuresOf(evidence)} of ${exposed(evidence)} devices ${withValue(found)} failed, and ${others === 0 ? 'there are no others' : rest}; more than half of the devices with a covered value may not fail`;
+  return `${failuresOf(evidence)} of ${exposed(evidence)} devices ${withValue(found)} failed${others === 0 ? '' : `, and ${rest}`}; at most half of the devices with a covered value may fail`;
 }

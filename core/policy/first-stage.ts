@@ -61,15 +61,21 @@ export interface Coverage {
   /** Distinct values of the targeted devices; no value is one of them. */
   readonly values: number;
   readonly covered: number;
+  /** True if no targeted device has a value. */
+  readonly isUnknown: boolean;
   /** Those with most devices first; not all of them if there are many. */
   readonly leftOut: readonly ValueLeftOut[];
 }
 
 /**
- * Warns of values of one name that the first stage leaves out; undefined if it covers all.
+ * Warns of values of one name that the first stage leaves out, or of a name that no device has; undefined if it covers all.
  * @param devices of the first stage
  */
-export function describeUncovered({ name, values, covered, leftOut }: Coverage, devices: number): string | undefined {
+export function describeUncovered(
+  { name, values, covered, isUnknown, leftOut }: Coverage,
+  devices: number,
+): string | undefined {
+  if (isUnknown) return `no device that the rollout would update has ${name}: is that its name?`;
   if (covered === values) return undefined;
   const missing = values - covered;
   const named = leftOut.map(({ value, devices: of, isReachable }) => {

@@ -50,6 +50,7 @@ const coverageRow = z.strictObject({
       name: z.string(),
       values: z.int(),
       covered: z.int(),
+      is_unknown: z.boolean(),
       left_out: z.array(z.strictObject({ value: z.string(), devices: z.int(), is_reachable: z.boolean() })),
     }),
   ),
@@ -96,14 +97,14 @@ const COVERAGE = `WITH targeted AS (
          row_number() OVER (PARTITION BY c.name, covered.value IS NULL ORDER BY c.devices DESC, c.value) AS place
        FROM counted AS c LEFT JOIN covered ON covered.name = c.name AND covered.value = c.value
      ), named AS (
-       SELECT name, count(*) AS values, count(*) FILTER (WHERE is_covered) AS covered,
+       SELECT name, count(*) AS values, count(*) FILTER (WHERE is_covered) AS covered, bool_and(value = '') AS is_unknown,
          coalesce(jsonb_agg(jsonb_build_object('value', value, 'devices', devices, 'is_reachable', is_reachable) ORDER BY place)
            FILTER (WHERE NOT is_covered AND place <= ${LEFT_OUT}), '[]') AS left_out
        FROM ranked GROUP BY name
      )
      SELECT (SELECT coalesce(jsonb_agg(device_id), '[]') FROM picked) AS devices,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('name', CASE name WHEN 0 THEN :name0::text WHEN 1 THEN :name1::text ELSE :name2::text END,
-         'values', values, 'covered', covered, 'left_out', left_out) ORDER BY name), '[]') FROM named) AS names`;
+         'values', values, 'covered', covered, 'is_unknown', is_unknown, 'left_out', left_out) ORDER BY name), '[]') FROM named) AS names`;
 
 /** A rollout by what decides which devices its first stage takes before others. */
 export type CoveringRollout = Pick<
@@ -155,8 +156,9 @@ export async function loadCoverage(
   if (row === undefined) throw new Error('a statement without FROM has one row');
   return {
     devices: row.devices,
-    names: row.names.map(({ left_out, ...counts }) => ({
+    names: row.names.map(({ left_out, is_unknown: isUnknown, ...counts }) => ({
       ...counts,
+      isUnknown,
       leftOut: left_out.map(({ value, devices, is_reachable: isReachable }) => ({
         value: value === '' ? null : value.slice(1),
         devices,

@@ -48,8 +48,8 @@ export async function previewResource(services: Services, rollout: PreviewedRoll
     set_apart: preview.setApart,
     stepping_stones: [...preview.steppingStones],
     stages: preview.stages.map(({ devices, willBeUpdated }) => ({ devices, will_be_updated: willBeUpdated })),
-    first_stage_covers: preview.coverage.map(({ leftOut, ...counts }) => ({
-      ...counts,
+    first_stage_covers: preview.coverage.map(({ name, values, covered, leftOut }) => ({
+      ...{ name, values, covered },
       left_out: leftOut.map(({ value, devices, isReachable }) => ({ value, devices, is_reachable: isReachable })),
     })),
     warnings: [

@@ -124,6 +124,14 @@ test('members of a group that comes first cover their values', async () => {
   expect((await valuesOf(next)).sites).toEqual(['bern', 'oslo']);
 });
 
+test('a name that no device has is warned of', async () => {
+  const draft = { ...ofFirstStage({ count: 8 }), first_stage_covers: ['attributes.sites'] };
+  expect((await api.client.previewRollout(draft)).warnings).toContainEqual({
+    code: 'NOT_COVERED',
+    message: 'no device that the rollout would update has attributes.sites: is that its name?',
+  });
+});
+
 test('a rollout without stages cannot name what its first stage covers', async () => {
   const draft = { ...DRAFT, stages: null, first_stage_covers: ['version'] };
   expect(await refusal(api.client.createRollout(draft))).toMatchObject({

@@ -70,7 +70,7 @@ describe('a covered value', () => {
   test('halts the rollout if more than half of its devices failed, though all are within the limit', () => {
     const evidence = byValue({ failed: 5, proven: 95 }, ['facts.board_revision', 'A', { failed: 4 }]);
     expect(findFailingValue(evidence, NAMES, NO_CONTROL)).toBe(
-      '4 of 4 devices with facts.board_revision=A failed, and 1 of the other 96; more than half of the devices with a covered value may not fail',
+      '4 of 4 devices with facts.board_revision=A failed, and 1 of the other 96; at most half of the devices with a covered value may fail',
     );
   });
 

@@ -46,8 +46,12 @@ test('values that the first stage leaves out are named with their devices, and t
     { value: 'rome', devices: 40, isReachable: true },
     { value: null, devices: 1, isReachable: false },
   ];
-  expect(describeUncovered({ name: 'attributes.site', values: 9, covered: 5, leftOut }, 5)).toBe(
+  expect(describeUncovered({ name: 'attributes.site', values: 9, covered: 5, isUnknown: false, leftOut }, 5)).toBe(
     'the first stage has 5 devices; the targeted devices have 9 values of attributes.site, and 4 of them meet the build in a later stage: rome (40 devices), not reported (1 device, none of which can be updated now and was heard of in the last 24 h) and 2 more',
   );
-  expect(describeUncovered({ name: 'version', values: 2, covered: 2, leftOut: [] }, 5)).toBeUndefined();
+  const all = { name: 'version', values: 2, covered: 2, isUnknown: false, leftOut: [] };
+  expect(describeUncovered(all, 5)).toBeUndefined();
+  expect(describeUncovered({ ...all, name: 'attributes.sites', isUnknown: true }, 5)).toBe(
+    'no device that the rollout would update has attributes.sites: is that its name?',
+  );
 });

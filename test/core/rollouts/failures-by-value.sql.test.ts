@@ -66,7 +66,7 @@ test('a covered value whose devices fail halts the rollout, also within its limi
   await service.fail(fourth);
   await service.tick();
   expect((await situation(id))?.paused_reason).toBe(
-    '4 of 6 devices with facts.board_revision=A failed, and 0 of the other 40; more than half of the devices with a covered value may not fail',
+    '4 of 6 devices with facts.board_revision=A failed, and 0 of the other 40; at most half of the devices with a covered value may fail',
   );
 });
 

@@ -13,6 +13,16 @@ describe('the draft of a form', () => {
     );
   });
 
+  test('with stages names what the first of them covers; a slow start has no such stage', () => {
+    const firstStageCovers = 'version, facts.board_revision,';
+    expect(draftOf({ pace: 'stages', firstStageCovers }).first_stage_covers).toEqual([
+      'version',
+      'facts.board_revision',
+    ]);
+    expect(draftOf({ pace: 'stages' }).first_stage_covers).toBeNull();
+    expect(draftOf({ pace: 'slow-start', firstStageCovers }).first_stage_covers).toBeNull();
+  });
+
   test('targets single devices by id and by MAC address', () => {
     const both = draftOf({ target: 'specific', devices: 'van-1, AA:bb:cc:dd:ee:ff\nvan-2' });
     expect(both.target_filter).toEqual({ device_ids: ['van-1', 'van-2'], mac_addresses: ['AA:bb:cc:dd:ee:ff'] });
