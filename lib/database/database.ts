@@ -91,10 +91,11 @@ export class Database extends Construct {
   }
 
   private createCluster(settings: Settings): DatabaseCluster {
-    const { minCapacity, maxCapacity, autoPauseMinutes } = settings.database;
+    const { minCapacity, maxCapacity, autoPauseMinutes, engineVersion } = settings.database;
+    const [major = ''] = engineVersion.split('.');
     const { vpc, subnets } = databaseNetwork(this, settings);
     return new DatabaseCluster(this, 'Cluster', {
-      engine: DatabaseClusterEngine.auroraPostgres({ version: AuroraPostgresEngineVersion.VER_17_7 }),
+      engine: DatabaseClusterEngine.auroraPostgres({ version: AuroraPostgresEngineVersion.of(engineVersion, major) }),
       writer: ClusterInstance.serverlessV2('Writer'),
       serverlessV2MinCapacity: minCapacity,
       serverlessV2MaxCapacity: maxCapacity,

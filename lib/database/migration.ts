@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { CustomResource, Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import type { Alarms } from '../monitoring/index.ts';
 import type { Settings } from '../settings/index.ts';
 import { OtaFunction } from '../shared/index.ts';
 import type { Database } from './database.ts';
@@ -11,16 +10,18 @@ const schemaFolder = new URL('../../schema/', import.meta.url);
 
 export interface MigrationProps {
   readonly settings: Settings;
-  readonly alarms: Alarms;
   readonly database: Database;
 }
 
-/** Migrates the schema in each deployment that changes it, before any function that relies on it is deployed. */
+/**
+ * Migrates the schema in each deployment that changes it, before any function that relies on it is deployed. It has no alarm: a migration
+ * that fails is answered to CloudFormation, which is no error of the function, and fails the deployment.
+ */
 export class Migration extends Construct {
-  constructor(scope: Construct, id: string, { settings, alarms, database }: MigrationProps) {
+  constructor(scope: Construct, id: string, { settings, database }: MigrationProps) {
     super(scope, id);
     const timeout = Duration.minutes(10);
-    const fn = new OtaFunction(this, 'Function', { name: 'migrate', settings, alarms, timeout });
+    const fn = new OtaFunction(this, 'Function', { name: 'migrate', settings, timeout });
     database.grantOwner(fn);
     const resource = new CustomResource(this, 'Resource', {
       resourceType: 'Custom::PakuOtaMigration',

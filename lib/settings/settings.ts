@@ -1,5 +1,6 @@
 import type { Node } from 'constructs';
 import { z } from 'zod';
+import { DATABASE_ENGINE } from '../../core/db/index.ts';
 import { modelsSchema, signingFields } from '../../core/release-policy/index.ts';
 import { fieldErrors } from '../../core/util/index.ts';
 import { commandSizeProblems } from './command-size.ts';
@@ -56,6 +57,11 @@ const settingsSchema = z
         /** In Aurora capacity units; 0 lets the cluster pause. */
         minCapacity: z.number().min(0).max(256).multipleOf(0.5).default(0),
         maxCapacity: z.number().min(1).max(256).multipleOf(0.5).default(2),
+        /** Minor version of Aurora PostgreSQL. AWS withdraws old ones from the creation of clusters. */
+        engineVersion: z
+          .string()
+          .regex(/^1[6-9]\.\d{1,2}$/, 'expected a version of Aurora PostgreSQL from 16 on, such as 17.7')
+          .default(DATABASE_ENGINE.version),
         autoPauseMinutes: z.number().int().min(5).max(1440).default(5),
         /** A security group of the cluster's network that may connect to the cluster itself, such as Grafana's. */
         allowedSecurityGroupId: z

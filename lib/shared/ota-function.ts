@@ -14,7 +14,8 @@ export interface OtaFunctionProps {
   /** Folder in lambdas/ that holds handler.ts. */
   readonly name: string;
   readonly settings: Settings;
-  readonly alarms: Alarms;
+  /** Undefined: its failure is seen where it is called. */
+  readonly alarms?: Alarms;
   readonly timeout: Duration;
   /** In MiB. @default 256 */
   readonly memorySize?: number;
@@ -51,7 +52,7 @@ const BUNDLING: BundlingOptions = {
 const ERROR_PERIOD = Duration.minutes(30);
 
 /**
- * A function of lambdas/ with its role, its log group and an alarm on its errors. The id `Default` gives the function the
+ * A function of lambdas/ with its role, its log group and, given alarms, one on its errors. The id `Default` gives the function the
  * logical id of its scope: it is the main resource of its capability.
  */
 export class OtaFunction extends NodejsFunction {
@@ -82,7 +83,7 @@ export class OtaFunction extends NodejsFunction {
       bundling: BUNDLING,
     });
     acknowledgeWildcard(role, '*', 'X-Ray takes trace segments for no resource in particular.');
-    alarms.add(this, 'ErrorsAlarm', {
+    alarms?.add(this, 'ErrorsAlarm', {
       metric: this.metricErrors({ period: ERROR_PERIOD }),
       description: `The function ${name} failed more than once in ${ERROR_PERIOD.toMinutes()} minutes.`,
       section: 'function-errors',

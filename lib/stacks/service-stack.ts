@@ -25,7 +25,7 @@ export class ServiceStack extends Stack {
     this.addStackDependency(data);
     const { database, firmware, linkSecret } = data;
     const alarms = new Alarms(this, 'Alarms', { settings });
-    const migration = new Migration(this, 'Migration', { settings, alarms, database });
+    const migration = new Migration(this, 'Migration', { settings, database });
     const base = { settings, alarms, database, migration };
 
     const identity = new DeviceIdentity(this, 'DeviceIdentity', { settings });

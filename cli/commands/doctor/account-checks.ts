@@ -1,15 +1,19 @@
 import { DATABASE_ENGINE } from '../../../core/db/index.ts';
 import { AwsAnswer, AwsCalls, elementOf } from './aws-calls.ts';
-import { type AccountCheck, type Caller, missing, ok, unknown, type Verdict } from './before.ts';
+import { type AccountCheck, type Caller, missing, ok, type Planned, unknown, type Verdict } from './before.ts';
 
 /** What the account itself lacks, asked of services without a client in this package. */
-export function accountChecks(caller: Caller): AccountCheck[] {
+export function accountChecks(caller: Caller, { engineVersion }: Planned): AccountCheck[] {
   const aws = new AwsCalls(caller);
   const { region } = caller;
   return [
     { check: 'plan', needs: ['freetier:GetAccountPlanState'], run: () => checkPlan(aws) },
     { check: 'role of RDS', needs: ['iam:GetRole'], run: () => checkServiceLinkedRole(aws) },
-    { check: 'database', needs: ['rds:DescribeOrderableDBInstanceOptions'], run: () => checkDatabase(aws, region) },
+    {
+      check: 'database',
+      needs: ['rds:DescribeOrderableDBInstanceOptions'],
+      run: () => checkDatabase(aws, region, engineVersion),
+    },
     { check: 'concurrency', needs: ['lambda:GetAccountSettings'], run: () => checkConcurrency(aws) },
     { check: 'CDK bootstrap', needs: ['ssm:GetParameter'], run: () => checkBootstrap(aws) },
   ];
@@ -49,8 +53,8 @@ async function checkServiceLinkedRole(aws: AwsCalls): Promise<Verdict> {
 }
 
 /** AWS withdraws minor versions from creation, and the Data API is not in every region. */
-async function checkDatabase(aws: AwsCalls, region: string): Promise<Verdict> {
-  const { engine, version, instanceClass } = DATABASE_ENGINE;
+async function checkDatabase(aws: AwsCalls, region: string, version: string): Promise<Verdict> {
+  const { engine, instanceClass } = DATABASE_ENGINE;
   const options = await aws.query('rds', '2014-10-31', 'DescribeOrderableDBInstanceOptions', {
     Engine: engine,
     EngineVersion: version,
@@ -62,7 +66,7 @@ async function checkDatabase(aws: AwsCalls, region: string): Promise<Verdict> {
     const list = `aws rds describe-orderable-db-instance-options --engine ${engine} --db-instance-class ${instanceClass} --query 'OrderableDBInstanceOptions[].EngineVersion'`;
     return missing(
       `${region} does not offer ${offer}`,
-      `choose another region, or a newer paku-ota; ${list} says what there is`,
+      `set database.engineVersion in cdk.json to a version that is offered, or choose another region; ${list} says what there is`,
     );
   }
   if (elementOf(options, 'SupportsHttpEndpoint') === 'false') {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DATABASE_ENGINE } from '../../../core/db/index.ts';
 import { ROOT, type Target } from '../../session/index.ts';
 
 /** What an account has of what a first deployment needs. */
@@ -23,6 +24,7 @@ export interface Planned {
   readonly stack: string;
   readonly topicPrefix: string;
   readonly commandTransport: 'direct' | 'publish';
+  readonly engineVersion: string;
 }
 
 export type Verdict = Omit<BeforeCheck, 'check'>;
@@ -51,13 +53,18 @@ export const ok = (detail: string): Verdict => ({ outcome: 'ok', detail, todo: n
 export const missing = (detail: string, todo: string): Verdict => ({ outcome: 'missing', detail, todo });
 export const unknown = (detail: string, todo: string | null): Verdict => ({ outcome: 'unknown', detail, todo });
 
+type PlannedSettings = Partial<Pick<Planned, 'topicPrefix' | 'commandTransport'>> & {
+  readonly database?: Partial<Pick<Planned, 'engineVersion'>>;
+};
+
 /** Settings of cdk.json that concern the account. The stack is the one that the command names. */
 export function plannedDeployment(stack: string): Planned {
   const { context = {} } = JSON.parse(readFileSync(join(ROOT, 'cdk.json'), 'utf8')) as {
-    readonly context?: Readonly<Record<string, Partial<Planned> | undefined>>;
+    readonly context?: Readonly<Record<string, PlannedSettings | undefined>>;
   };
-  const { topicPrefix = 'paku', commandTransport = 'direct' } = context['paku-ota'] ?? {};
-  return { stack, topicPrefix, commandTransport };
+  const { topicPrefix = 'paku', commandTransport = 'direct', database = {} } = context['paku-ota'] ?? {};
+  const { engineVersion = DATABASE_ENGINE.version } = database;
+  return { stack, topicPrefix, commandTransport, engineVersion };
 }
 
 /** The results of checks, in their order. One that is not permitted, or gets no answer, is unknown. */

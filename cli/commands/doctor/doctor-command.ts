@@ -44,7 +44,8 @@ async function lookBefore(output: Output, account: Account): Promise<void> {
     throw new CliError(account.describe(error), undefined, error);
   });
   const identity = { check: 'identity', outcome: 'ok', detail: arn, todo: null } as const;
-  const asked = await runChecks([...accountChecks(account), ...regionChecks(account, plannedDeployment(stack))]);
+  const planned = plannedDeployment(stack);
+  const asked = await runChecks([...accountChecks(account, planned), ...regionChecks(account, planned)]);
   const checks = [identity, ...asked];
   output.show({ stack, region, checks }, beforeText);
   if (checks.some(({ outcome }) => outcome === 'missing')) process.exitCode = EXIT.failed;

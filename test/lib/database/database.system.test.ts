@@ -30,6 +30,11 @@ describe('the database', () => {
     expect(used).toEqual(expect.arrayContaining([...REGIONAL_TYPES]));
   });
 
+  test('is of the version that the settings name, which AWS may have withdrawn from creation otherwise', () => {
+    const { dataTemplate: newer } = synthesize({ database: { engineVersion: '17.9' } });
+    newer.hasResourceProperties('AWS::RDS::DBCluster', { EngineVersion: '17.9' });
+  });
+
   test('is reached only through the Data API by default', () => {
     expect(ingress(dataTemplate)).toEqual([]);
     expect(groups(dataTemplate)).not.toContain('SecurityGroupIngress');

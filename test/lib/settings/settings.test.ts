@@ -22,6 +22,7 @@ test.each([
   [{ requireApprovals: true }, 'requireApprovals'],
   [{ database: { minCapacity: 0.3 } }, 'database.minCapacity'],
   [{ database: { minCapacity: 4 } }, 'database.minCapacity: it is above maxCapacity'],
+  [{ database: { engineVersion: '17' } }, 'database.engineVersion: expected a version of Aurora PostgreSQL'],
   [{ name: 'a'.repeat(29), topicPrefix: 'test' }, 'name: expected 1 to 28'],
   [{ name: 'my_fleet', topicPrefix: 'test' }, 'name: expected 1 to 28'],
   [{ name: 'PakuOtaData', topicPrefix: 'test' }, 'name: it ends in Data'],

@@ -75,7 +75,7 @@ describe('doctor --before', () => {
   test.each<[string, Partial<FakeAccount>, string, string]>([
     ['the free plan', { plan: 'FREE' }, 'plan', 'upgrade-account-plan'],
     ['no role of RDS', { hasRdsRole: false }, 'role of RDS', 'aws iam create-service-linked-role'],
-    ['a withdrawn version', { engines: ['17.9'] }, 'database', 'choose another region, or a newer paku-ota'],
+    ['a withdrawn version', { engines: ['17.9'] }, 'database', 'set database.engineVersion in cdk.json'],
     ['no Data API', { hasDataApi: false }, 'database', 'choose another region'],
     ['no bootstrap', { bootstrap: null }, 'CDK bootstrap', 'npx cdk bootstrap'],
     ['an old bootstrap', { bootstrap: '5' }, 'CDK bootstrap', 'npx cdk bootstrap'],
@@ -147,8 +147,8 @@ describe('doctor --before', () => {
 
 test('the permissions that the checks name are actions of IAM', async () => {
   const caller = { region: REGION, credentials: { accessKeyId: 'a', secretAccessKey: 'b' } };
-  const planned = { stack: 'PakuOta', topicPrefix: 'paku', commandTransport: 'direct' } as const;
-  const needs = [...accountChecks(caller), ...regionChecks(caller, planned)].flatMap((check) => check.needs);
+  const planned = { stack: 'PakuOta', topicPrefix: 'paku', commandTransport: 'direct', engineVersion: '17.7' } as const;
+  const needs = [...accountChecks(caller, planned), ...regionChecks(caller, planned)].flatMap((check) => check.needs);
   expect(needs.length).toBeGreaterThan(8);
   for (const action of needs) {
     const [service = '', name = ''] = action.split(':');
