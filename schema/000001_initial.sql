@@ -1304,7 +1304,7 @@ BEGIN
   RETURN QUERY
   SELECT d.metadata ->> attribute, count(*)::integer
   FROM device_update_status AS u JOIN devices AS d ON d.device_id = u.device_id
-  WHERE u.holds_slot AND u.completed_at IS NULL AND d.metadata ? attribute GROUP BY 1;
+  WHERE u.holds_slot AND u.completed_at IS NULL AND d.metadata -> attribute IS NOT NULL GROUP BY 1;
 END
 $$;
 

@@ -22,7 +22,7 @@ export interface AssignmentContext {
 }
 
 const INPUTS: RuleInputs = {
-  eligible: ':eligible::jsonb ? d.current_firmware_version',
+  eligible: ':eligible::jsonb @> to_jsonb(d.current_firmware_version)',
   version: ':version',
   images: imagesOf('f.version = :version'),
   ...BY_STORED_CUTOFF,

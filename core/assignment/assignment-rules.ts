@@ -79,7 +79,7 @@ export const BY_STORED_CUTOFF: Pick<RuleInputs, 'share' | 'stage'> = {
 
 /** A rollout sends different releases to different versions: a map from the version of the device to its release. */
 export const BY_RELEASE_MAP: Pick<RuleInputs, 'eligible' | 'version' | 'images'> = {
-  eligible: ':releases::jsonb ? d.current_firmware_version',
+  eligible: '(:releases::jsonb -> d.current_firmware_version IS NOT NULL)',
   version: '(:releases::jsonb ->> d.current_firmware_version)',
   images: imagesOf('f.version IN (SELECT value FROM jsonb_each_text(:releases::jsonb))'),
 };

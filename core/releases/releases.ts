@@ -203,7 +203,7 @@ export async function storeSignature(sql: Sql, release: NewRelease, trusted: rea
      FROM jsonb_to_record(:release::jsonb) AS r("deviceModel" text, version text, sha256 text, image jsonb, warnings jsonb,
        "signingKey" text, "signatureExpiresAt" timestamptz, manifest text, "manifestSignature" text)
      WHERE f.device_model = r."deviceModel" AND f.version = r.version AND f.checksum_sha256 = r.sha256
-       AND (f.signing_key IS NULL OR NOT :trusted::jsonb ? f.signing_key
+       AND (f.signing_key IS NULL OR NOT :trusted::jsonb @> to_jsonb(f.signing_key)
          OR f.signature_expires_at < coalesce(r."signatureExpiresAt", 'infinity')
          OR f.manifest IS NULL AND r.manifest IS NOT NULL)
      RETURNING f.id`,

@@ -25,7 +25,7 @@ export const CONTENT = `jsonb_build_object(
            'object_key', f.object_key, 'file_size', f.file_size, 'chip', f.chip, 'min_version', f.min_version,
            'project_name', f.project_name, 'app_version', f.app_version,
            'secure_version', f.image #> '{descriptor,secureVersion}')), '{}') FROM firmware_releases AS f
-         WHERE f.device_model = r.device_model AND (f.version = r.firmware_version OR r.stepping_stones ? f.version)))`;
+         WHERE f.device_model = r.device_model AND (f.version = r.firmware_version OR r.stepping_stones @> to_jsonb(f.version))))`;
 
 /**
  * True if the content of the rollout `r` is the approved one. Only the keys that the approved content has are compared,

@@ -174,10 +174,10 @@ export async function listRollouts(
        o.start_at, o.after_rollout_id, o.end_at, o.stage, o.requested_action, ${COUNTS}
      FROM rollout_overview AS o
      WHERE (:before::bigint IS NULL OR o.rollout_id < :before::bigint)
-       AND (:states::jsonb IS NULL OR :states::jsonb ? o.state) AND (:model::text IS NULL OR o.device_model = :model)
+       AND (:states::jsonb IS NULL OR :states::jsonb @> to_jsonb(o.state)) AND (:model::text IS NULL OR o.device_model = :model)
        AND (:name::text IS NULL OR o.name = :name)
        AND (:version::text IS NULL OR o.firmware_version = :version OR o.rollout_id IN (
-         SELECT r.id FROM rollout_configurations AS r WHERE r.stepping_stones ? :version))
+         SELECT r.id FROM rollout_configurations AS r WHERE r.stepping_stones @> to_jsonb(:version::text)))
      ORDER BY o.rollout_id DESC LIMIT :limit`,
     {
       states: filter.states ?? null,

@@ -251,7 +251,7 @@ export async function listRunnableRolloutIds(sql: Sql, models: readonly string[]
         sql,
         z.strictObject({ id: ID.rollout }),
         `SELECT id FROM rollout_configurations AS r
-     WHERE ${MAY_RUN} AND (:models::jsonb IS NULL OR :models::jsonb ? r.device_model)
+     WHERE ${MAY_RUN} AND (:models::jsonb IS NULL OR :models::jsonb @> to_jsonb(r.device_model))
      ORDER BY priority DESC, id DESC LIMIT :limit OFFSET :offset`,
         { models, ...page },
       ),

@@ -25,7 +25,7 @@ export function listSenders(sql: Sql, model: string, versions: readonly string[]
        o.in_progress + o.succeeded + o.failed AS devices
      FROM rollout_configurations AS r JOIN rollout_overview AS o ON o.rollout_id = r.id
      WHERE r.device_model = :model AND r.firmware_version IN (SELECT jsonb_array_elements_text(:versions::jsonb))
-       AND NOT r.target_filter ? 'recovers' AND o.in_progress + o.succeeded + o.failed > 0
+       AND r.target_filter -> 'recovers' IS NULL AND o.in_progress + o.succeeded + o.failed > 0
      ORDER BY r.id DESC LIMIT ${SENDERS}`,
     { model, versions },
   );

@@ -18,7 +18,7 @@ import type { RolloutRuntime } from './rollout-runtime.ts';
 /** Who last let the rollout `started` run: created it as active, started its draft, approved or resumed it; null: SQL. */
 const STARTED_BY = `(SELECT e.payload ->> 'by' FROM ota_events AS e
            WHERE e.rollout_id = started.rollout_id AND e.device_id IS NULL AND (
-             e.event_type = 'rollout_created' AND NOT e.payload ? 'draft'
+             e.event_type = 'rollout_created' AND e.payload -> 'draft' IS NULL
              OR e.event_type = 'rollout_changed' AND e.payload #> '{changes,is_active}' = 'true'
              OR e.event_type IN ('rollout_approved', 'rollout_resumed'))
            ORDER BY e.id DESC LIMIT 1)`;

@@ -21,8 +21,8 @@ const CONCERNING = `jsonb_to_recordset(:knownIssues::jsonb) AS i(issue_id bigint
 
 /** True if an issue keeps the device `d` from the release. @param version SQL for the version of the release */
 export const hasKnownIssue = (version: string): string =>
-  `EXISTS (SELECT FROM ${CONCERNING} AND i."appliesTo" ? (${version})::text OFFSET 0)`;
+  `EXISTS (SELECT FROM ${CONCERNING} AND i."appliesTo" @> to_jsonb((${version})::text) OFFSET 0)`;
 
 /** The ids of those issues, as JSON. */
 export const knownIssuesOf = (version: string): string =>
-  `(SELECT coalesce(jsonb_agg(i.issue_id ORDER BY i.issue_id), '[]') FROM ${CONCERNING} AND i."appliesTo" ? (${version})::text)`;
+  `(SELECT coalesce(jsonb_agg(i.issue_id ORDER BY i.issue_id), '[]') FROM ${CONCERNING} AND i."appliesTo" @> to_jsonb((${version})::text))`;

@@ -46,7 +46,7 @@ type Conditions = Readonly<Record<Exclude<TargetRule, 'version'>, string>>;
  * its kind holds.
  */
 export const conditionsOver = (of: (name: ListedValue) => string): Conditions => ({
-  model: `(${of('models')} IS NULL OR ${of('models')} ? d.device_model)`,
+  model: `(${of('models')} IS NULL OR ${of('models')} @> to_jsonb(d.device_model))`,
   list: `(${of('devices')} IS NULL AND ${of('macs')} IS NULL
     OR d.device_id IN (SELECT jsonb_array_elements_text(${of('devices')}))
     OR d.mac_address IN (SELECT jsonb_array_elements_text(${of('macs')})))
@@ -55,7 +55,7 @@ export const conditionsOver = (of: (name: ListedValue) => string): Conditions =>
   AND (${of('recovers')} IS NULL OR EXISTS (
     SELECT FROM device_update_status AS b
     WHERE b.device_id = d.device_id AND b.rollout_id = (${of('recovers')} ->> 'rollout')::bigint AND b.sends > 0
-      AND (${of('recovers')} -> 'previousVersions') ? b.previous_version OFFSET 0))`,
+      AND ${of('recovers')} -> 'previousVersions' @> to_jsonb(b.previous_version) OFFSET 0))`,
   group: `(${of('groups')} IS NULL OR EXISTS (
     SELECT FROM device_groups AS g WHERE g.device_id = d.device_id
       AND g.group_name IN (SELECT jsonb_array_elements_text(${of('groups')}))))
@@ -75,12 +75,12 @@ export const conditionsOver = (of: (name: ListedValue) => string): Conditions =>
 
 /** The condition on the version that the device `d` runs, over the versions of a target and its exceptions. */
 export const versionIn = (versions: string, excepted: string) =>
-  `(${versions} IS NULL OR ${versions} ? d.current_firmware_version)
+  `(${versions} IS NULL OR ${versions} @> to_jsonb(d.current_firmware_version))
   AND NOT coalesce(${excepted} -> 'versions' @> to_jsonb(d.current_firmware_version), false)`;
 
 /** True of a device whose model somebody has stated, or that the target names by its id. */
 const isStated = (of: (name: ListedValue) => string) =>
-  `(NOT d.model_is_assumed OR ${of('devices')} ? d.device_id OR ${of('recovers')} IS NOT NULL)`;
+  `(NOT d.model_is_assumed OR ${of('devices')} @> to_jsonb(d.device_id) OR ${of('recovers')} IS NOT NULL)`;
 
 /** Names a parameter of {@link targetValues}. */
 const parameter = (name: ListedValue) => `:${name}::jsonb`;
@@ -165,7 +165,7 @@ const column = (name: ListedValue) => `k.${name}`;
 /** Selects those of `:higherPriority` (`k`) that target the device `d` and whose version it runs. */
 const HIGHER_PRIORITY_ON_TARGET = `jsonb_to_recordset(:higherPriority::jsonb) AS k(id bigint, "hashCutoff" text, "laterCutoff" text,
       "countedAt" timestamptz, "onTarget" jsonb, ${LISTED.join(', ')})
-    WHERE k."onTarget" ? d.current_firmware_version
+    WHERE k."onTarget" @> to_jsonb(d.current_firmware_version)
       AND md5(k.id || ':' || d.device_id) <= CASE WHEN d.registered_at > k."countedAt" THEN k."laterCutoff" ELSE k."hashCutoff" END
       AND ${allOf([...Object.values(conditionsOver(column)), isStated(column)])}`;
 

@@ -96,7 +96,7 @@ export function loadFacts(sql: Sql, ids: readonly UpdateId[]): Promise<FactsRow[
        coalesce(r.boot_timeout_minutes, 15) AS boot_timeout_minutes,
        coalesce(r.probation_minutes, 5) AS probation_minutes,
        coalesce(u.report_interval_seconds, ${DEFAULT_INTERVAL_SECONDS}) AS report_interval_seconds,
-       coalesce(u.restarts_per_hour, 0) AS restarts_per_hour, coalesce(r.target_filter ? 'recovers', false) AS is_recovery
+       coalesce(u.restarts_per_hour, 0) AS restarts_per_hour, r.target_filter -> 'recovers' IS NOT NULL AS is_recovery
      FROM jsonb_array_elements_text(:ids::jsonb) AS requested(id)
      JOIN device_update_status AS u ON u.id = requested.id::bigint
        AND (u.completed_at IS NULL OR u.status = 'success' OR u.status IN ${FAILED_LIST})

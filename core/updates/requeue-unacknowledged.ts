@@ -23,7 +23,7 @@ const IS_UNANSWERED = `u.completed_at IS NULL AND u.status = 'sent' AND u.acknow
  * receiving the command and acting on it.
  */
 const IS_UNACKNOWLEDGED = `(a.send_result IN ('unconfirmed', 'published')
-           OR a.send_result = 'acknowledged' AND r.target_filter ? 'recovers')`;
+           OR a.send_result = 'acknowledged' AND r.target_filter -> 'recovers' IS NOT NULL)`;
 
 const DEADLINE = `greatest(u.created_at + make_interval(days => r.give_up_days),
            :now::timestamptz + make_interval(mins => r.attempt_timeout_minutes))`;
@@ -95,7 +95,7 @@ export async function requeueIgnored(
          error_message = 'the device received its command under …/' || a.command_family || '/ and ignored it'`,
       `jsonb_to_recordset(:sightings::jsonb) AS s("deviceId" text, "receivedAt" timestamptz)`,
       `u.device_id = s."deviceId" AND s."receivedAt" >= u.sent_at + interval '${IGNORED_SECONDS} seconds'
-         AND a.send_result = 'acknowledged' AND NOT r.target_filter ? 'recovers' AND u.next_family IS NULL
+         AND a.send_result = 'acknowledged' AND r.target_filter -> 'recovers' IS NULL AND u.next_family IS NULL
          AND a.command_family IS NOT NULL`,
     ),
     { sightings, now },

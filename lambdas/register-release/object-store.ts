@@ -75,6 +75,8 @@ export async function copyToReleases({ bucket, key, versionId, etag }: Upload, r
       CopySourceIfMatch: etag,
       ContentType: 'application/octet-stream',
       MetadataDirective: 'REPLACE',
+      // Copying tags takes rights that the function has not, so a tagged upload would be refused.
+      TaggingDirective: 'REPLACE',
     }),
   );
 }

@@ -192,7 +192,7 @@ async function hasEnded({ sql, devices }: Simulation): Promise<boolean> {
   const [row] = await sql.query<{ ended: boolean }>(
     `SELECT completed_at IS NOT NULL OR p.has_updates AND NOT EXISTS (
        SELECT FROM device_update_status WHERE completed_at IS NULL
-         AND NOT :off::jsonb ? device_id AND (paused_at IS NULL OR status <> 'pending'))
+         AND NOT :off::jsonb @> to_jsonb(device_id) AND (paused_at IS NULL OR status <> 'pending'))
        -- Without an open update the rollout is about to complete.
        AND (paused_at IS NOT NULL OR EXISTS (
          SELECT FROM device_update_status WHERE completed_at IS NULL)) AS ended

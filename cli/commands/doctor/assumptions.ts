@@ -99,6 +99,10 @@ export const ASSUMPTION_CHECKS: Readonly<Record<string, AssumptionCheck>> = {
     databaseSkewSeconds === null
       ? { outcome: 'not tested', detail: 'the API did not answer' }
       : { outcome: 'pass', detail: 'statements with parameters were answered' },
+  'A `DO` block': given('device', ({ device_id }) => ({
+    outcome: 'pass',
+    detail: `the migration ran its blocks, and the status of ${device_id} was stored by a statement with infinity`,
+  })),
   '`timestamptz` comes back': ({ databaseSkewSeconds: skew }) => {
     if (skew === null) return { outcome: 'not tested', detail: 'the API did not answer' };
     const detail = `the database's time is ${Math.round(skew)} s from the API's`;

@@ -49,8 +49,13 @@ export async function copyObject(s3: S3Request): Promise<Answer> {
   const version = findReadable(s3, source.bucket, source.key, source.versionId);
   checkEtag('x-amz-copy-source-If-Match', headers['x-amz-copy-source-if-match'], version);
   const { contentType, metadata } = headers['x-amz-metadata-directive'] === 'REPLACE' ? attributesOf(headers) : version;
+  const tagging = taggingOfCopy(s3, source, version);
   const content = await store.write(store.read(version));
-  const copy = store.publish(writtenBy(s3, 'CopyObject'), content, { contentType, metadata });
+  const copy = store.publish(writtenBy(s3, 'CopyObject'), content, {
+    contentType,
+    metadata,
+    ...(tagging === undefined ? {} : { tagging }),
+  });
   return xmlAnswer(
     'CopyObjectResult',
     { ETag: `"${copy.etag}"`, LastModified: copy.lastModified },
@@ -58,12 +63,35 @@ export async function copyObject(s3: S3Request): Promise<Answer> {
   );
 }
 
-/** Content type and user metadata of a request that writes an object. */
+/**
+ * Tags are copied unless the request replaces them, and then S3 asks for the right to read and to write them.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+ */
+function taggingOfCopy(
+  { authorize, request: { headers } }: S3Request,
+  source: ReturnType<typeof parseCopySource>,
+  version: ObjectVersion,
+): string | undefined {
+  const isReplaced = headers['x-amz-tagging-directive'] === 'REPLACE';
+  const tagging = isReplaced ? headers['x-amz-tagging'] : version.tagging;
+  if (tagging === undefined) return undefined;
+  const read = source.versionId === undefined ? 'GetObjectTagging' : 'GetObjectVersionTagging';
+  if (!isReplaced) authorize(read, `${bucketArn(source.bucket)}/${source.key}`);
+  authorize('PutObjectTagging');
+  return tagging;
+}
+
+/** Content type, user metadata and tags of a request that writes an object. */
 export function attributesOf(headers: Headers): ObjectAttributes {
   const metadata = Object.entries(headers)
     .filter(([name]) => name.startsWith(METADATA_PREFIX))
     .map(([name, value = '']) => [name.slice(METADATA_PREFIX.length), value]);
-  return { contentType: headers['content-type'] ?? 'binary/octet-stream', metadata: Object.fromEntries(metadata) };
+  const tagging = headers['x-amz-tagging'];
+  return {
+    contentType: headers['content-type'] ?? 'binary/octet-stream',
+    metadata: Object.fromEntries(metadata),
+    ...(tagging === undefined ? {} : { tagging }),
+  };
 }
 
 /** The version to read. @throws AwsError if the caller may not read it or it does not exist */

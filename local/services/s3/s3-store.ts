@@ -17,6 +17,8 @@ export interface ObjectAttributes {
   readonly contentType: string;
   /** `x-amz-meta-*` headers without the prefix. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Tags as in the header `x-amz-tagging`; absent without any. */
+  readonly tagging?: string;
 }
 
 export interface ObjectVersion extends ObjectAttributes {

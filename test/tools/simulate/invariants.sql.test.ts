@@ -147,7 +147,7 @@ async function look({ reliableSql }: Simulation): Promise<Snapshot> {
   const [most] = await reliableSql.query<{ updates: number }>(
     `SELECT coalesce(max(updates), 0)::integer AS updates FROM (
        SELECT count(*) AS updates FROM device_update_status AS u JOIN devices AS d USING (device_id)
-       WHERE u.holds_slot AND u.completed_at IS NULL AND d.metadata ? 'site' GROUP BY d.metadata -> 'site') AS at_site`,
+       WHERE u.holds_slot AND u.completed_at IS NULL AND d.metadata -> 'site' IS NOT NULL GROUP BY d.metadata -> 'site') AS at_site`,
   );
   const mostAtSite = most?.updates ?? 0;
   return { mostAtSite, outcomes: Object.fromEntries(outcomes.map(({ id, outcome }) => [id, outcome])), paces };

@@ -105,6 +105,8 @@ describe('parameters', () => {
   it('that are missing, positional, arrays or have a type hint are refused', async () => {
     await expect(value('SELECT :a')).rejects.toThrow('Cannot find parameter: a');
     await expect(value('SELECT $1')).rejects.toThrow(':name only');
+    await expect(value(`SELECT '{}'::jsonb ? 'a'`)).rejects.toThrow('The statement has ?');
+    expect(await value(`SELECT 'a?' /* ? */`)).toEqual({ stringValue: 'a?' });
     const array = p('a', { arrayValue: { stringValues: ['x'] } });
     await expect(value('SELECT :a', [array])).rejects.toThrow('arrayValue');
     await expect(value('SELECT :a', [{ ...p('a', { stringValue: '1' }), typeHint: 'DECIMAL' }])).rejects.toThrow(

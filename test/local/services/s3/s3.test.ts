@@ -217,6 +217,19 @@ describe('a copy', () => {
     await copy({ CopySource: `firmware/source%20%C3%BC?versionId=${VersionId}`, CopySourceIfMatch: ETag });
     expect(await get('copy')).toBe('old');
   });
+
+  it('has the tags of the source, which takes rights to them, unless the request replaces them', async () => {
+    await put('source ü', 'bytes', { Tagging: 'team=vans' });
+    const resource = 'arn:aws:s3:::firmware/*';
+    const role = new S3Client(endpoints.role(allow(['s3:GetObject', 's3:PutObject'], resource)));
+    const source = { Bucket: 'firmware', Key: 'copy', CopySource: 'firmware/source%20%C3%BC' };
+    await expect(role.send(new CopyObjectCommand(source))).rejects.toThrow('s3:GetObjectTagging');
+    await role.send(new CopyObjectCommand({ ...source, TaggingDirective: 'REPLACE' }));
+    await copy();
+    await expect(role.send(new CopyObjectCommand({ ...source, CopySource: 'firmware/copy' }))).rejects.toThrow(
+      's3:GetObjectTagging',
+    );
+  });
 });
 
 describe('a multipart upload', () => {
