@@ -7,6 +7,7 @@ import {
   chooseReleases,
   decideRollout,
   describeDecision,
+  describeEnd,
   describeHold,
   describePredecessor,
   isGateMet,
@@ -32,6 +33,7 @@ import {
   countTargets,
   extendStage,
   gatesOf,
+  getRollout,
   hasBooted,
   hasSilence,
   hasTargetsOutsideStage,
@@ -130,7 +132,8 @@ const earlier = (a: Date | null, b: Date | null): Date | null => (a === null || 
 
 /** Aborts a rollout that has not ended by its end date. Downloads that have begun go on, as after every abort. */
 async function end(sql: Sql, { id: rolloutId }: RolloutRuntime, endAt: Date, now: Date): Promise<RolloutTick> {
-  const reason = `it had not ended by its end date, ${endAt.toISOString()}`;
+  const counts = await getRollout(sql, String(rolloutId));
+  const reason = describeEnd(endAt, counts ?? { devices: 0, succeeded: 0, failed: 0 });
   await abortRollout(sql, { rolloutId, reason, by: ORCHESTRATOR }, now);
   return { ...NOTHING, state: `aborted: ${reason}`, dueAt: now };
 }

@@ -25,6 +25,7 @@ export {
   imageLimits,
   isBar,
 } from './bars.ts';
+export { describeEnd } from './end-date.ts';
 export { evaluateAttempt } from './evaluate-attempt.ts';
 export type { FactCondition } from './fact-conditions.ts';
 export {

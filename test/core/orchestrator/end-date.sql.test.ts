@@ -37,7 +37,9 @@ test('a rollout that has not ended by its end date is aborted, and a device that
   expect(await client.rollout(id)).toMatchObject({
     state: 'aborted',
     paused_by: 'orchestrator',
-    paused_reason: expect.stringMatching(/^it had not ended by its end date, 2026-03-02T12:10:00/),
+    paused_reason: expect.stringMatching(
+      /^its end date, 2026-03-02T12:10:00.000Z, has come: no device was updated, and 3 of the 3 assigned were still to be updated$/,
+    ),
   });
   await service.tick();
   const statuses = await db.app.query<{ device_id: string; status: string }>(
@@ -46,6 +48,18 @@ test('a rollout that has not ended by its end date is aborted, and a device that
   const others = statuses.filter(({ device_id }) => device_id !== first);
   expect(statuses.find(({ device_id }) => device_id === first)?.status).toBe('downloading');
   expect(others.map(({ status }) => status)).toEqual(['canceled', 'canceled']);
+});
+
+test('the reason of an abort at the end date says how many devices were updated and how many were not', async () => {
+  const { rollout_id: id } = await client.createRollout({ ...DRAFT, stages: [], end_at: inMinutes(60) });
+  service.absent.add('d2');
+  await service.tick();
+  await service.succeed('d0', 'd1');
+  service.later(60);
+  await service.tick();
+  expect((await client.rollout(id)).paused_reason).toBe(
+    'its end date, 2026-03-02T13:00:00.000Z, has come: 2 devices were updated, and 1 of the 3 assigned was still to be updated',
+  );
 });
 
 test('a rollout that is scheduled then is aborted, and one that is paused once it is resumed', async () => {
