@@ -45,6 +45,7 @@ const BUNDLING: BundlingOptions = {
     '--alias:zod/v4': 'zod/v4',
     '--alias:@asteasolutions/zod-to-openapi': `${ROOT}lambdas/shared/openapi-without-generators.js`,
     '--alias:@aws-sdk/credential-provider-node': `${ROOT}lambdas/shared/credentials-from-environment.js`,
+    '--alias:@smithy/core/event-streams': `${ROOT}lambdas/shared/no-event-streams.js`,
   },
 };
 

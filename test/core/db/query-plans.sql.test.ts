@@ -128,3 +128,36 @@ test('devices with a rare attribute are listed by an index, not by reading all d
   expect(listed.map(({ device_id: id }) => id)).toEqual(['d20000', 'd5']);
   expect(plans).toEqual([expect.stringContaining('devices_metadata_idx')]);
 });
+
+test('the failures of a covered value are compared without reading all devices', async () => {
+  await db.owner.query(
+    `UPDATE rollout_configurations SET first_stage_covers = '["facts.board_revision"]' WHERE name = 'newer'`,
+  );
+  await db.owner.query(
+    `UPDATE device_update_status SET status = 'failed', cause = 'build', completed_at = :now::timestamptz, counts_as_started = true
+     WHERE device_id IN ('d200', 'd201', 'd202') AND rollout_id = (SELECT id FROM rollout_configurations WHERE name = 'newer')`,
+    { now },
+  );
+  await db.owner.query(
+    `UPDATE device_update_status SET counts_as_started = true WHERE completed_at IS NULL AND device_id LIKE 'd3%'`,
+  );
+  const comparing = (await tickAndExplain()).filter((plan) => plan.includes('grouped AS ('));
+  expect(comparing).toHaveLength(1);
+  expect(comparing.filter((plan) => /Seq Scan on devices/.test(plan))).toEqual([]);
+});
+
+test('the devices that cover the values of a fleet are found in one pass over it', async () => {
+  const id = await addRollout(db.app, 'covering', '3.0.0', {
+    stages: [{ percentage: 1 }],
+    first_stage_covers: ['version', 'facts.board_revision', 'attributes.site'],
+    priority: 9,
+  });
+  const covering = (await tickAndExplain()).filter((plan) => plan.includes('AS may_cover'));
+  expect(covering).toHaveLength(1);
+  expect(covering[0]?.match(/Scan on devices/g)).toHaveLength(1);
+  const [members] = await db.app.query<{ devices: number }>(
+    'SELECT count(*)::integer AS devices FROM rollout_members WHERE rollout_id = :id',
+    { id },
+  );
+  expect(members?.devices).toBeGreaterThan(0);
+});

@@ -20,6 +20,10 @@ test.each(bundles)(
   },
 );
 
+test.each(bundles)('the bundle of $name contains no event streams', ({ file }) => {
+  expect(readFileSync(file, 'utf8')).not.toContain(':message-type');
+});
+
 test.each(bundles)('the bundle of $name contains no locale of zod except English', ({ file }) => {
   expect(readFileSync(file, 'utf8')).not.toContain('Ungültig');
 });
