@@ -1,3 +1,4 @@
+import { draftForDevice } from '../../api/device-draft.ts';
 import * as routes from '../../api/devices.ts';
 import { previewChange } from '../../api/reach.ts';
 import {
@@ -37,9 +38,6 @@ import { readAttribute, readFact } from './device-filter.ts';
 import { invalid, notFound, RefusedCall } from './problems.ts';
 import { reachOfChange, toChange } from './reach.ts';
 import { trustOf } from './stepping-stones.ts';
-
-/** Higher than any other rollout's, because an operator asked for this device. */
-const ONE_DEVICE_PRIORITY = 1000;
 
 export function addDeviceRoutes(app: App, services: Services): void {
   const { sql, now } = services;
@@ -204,22 +202,8 @@ export function addDeviceRoutes(app: App, services: Services): void {
         `${deviceId} is being updated by rollout "${rollout}" (${status}); wait until that has ended.`,
       );
     }
-    const id = await createForDevice(
-      services,
-      deviceId,
-      {
-        name: `${deviceId} to ${version}`,
-        firmware_version: version,
-        device_model: device.device_model,
-        target_type: 'specific',
-        target_filter: { device_ids: [deviceId] },
-        stages: [],
-        priority: ONE_DEVICE_PRIORITY,
-        allow_downgrade,
-        include_unknown: true,
-      },
-      c.get('caller'),
-    );
+    const draft = { ...draftForDevice(device, version, allow_downgrade), name: `${deviceId} to ${version}` };
+    const id = await createForDevice(services, deviceId, draft, c.get('caller'));
     return c.json(await answerOf(services, c, id), 201);
   });
 

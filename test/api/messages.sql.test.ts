@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { draftForDevice } from '../../api/device-draft.ts';
 import { DRAFT, refusal, TestApi } from '../support/api.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease } from '../support/rows.ts';
@@ -34,6 +35,21 @@ test.each([
   await addDevices(db.app, 1, { version });
   expect(await refusalReason(client.updateDevice('d0', { firmware_version: '2.0.0' }))).toBe(why);
   expect((await client.rollouts()).items).toEqual([]);
+});
+
+test('refuses to update a device that a known issue keeps back, and the preview of the same draft says so before', async () => {
+  await addDevices(db.app, 1);
+  const { issue_id: id } = await client.addIssue({
+    device_model: 'esp32-s3',
+    found_version: '2.0.0',
+    title: 'the heater stays on',
+  });
+  const reason = `known issue ${id}: the heater stays on (\`paku-ota issue show ${id}\`)`;
+  const draft = draftForDevice(await client.device('d0'), '2.0.0', false);
+  expect((await client.previewRollout(draft)).will_not).toEqual([{ reason, devices: 1 }]);
+  expect(await refusalReason(client.updateDevice('d0', { firmware_version: '2.0.0' }))).toBe(
+    `d0 would not be updated to 2.0.0: ${reason}.`,
+  );
 });
 
 test('sends a downgrade that is allowed', async () => {

@@ -175,7 +175,9 @@ describe('a rollout', () => {
 
     const asked = await cli.run('rollout', 'create', ...flags);
     expect(asked).toMatchObject({ code: 2, stdout: '' });
-    expect(asked.stderr).toContain('1 will be updated; 0 will not.\nstages  1 device, then everyone\n');
+    expect(asked.stderr).toMatch(
+      /1 will be updated; 0 will not\.\nstages +1 device, then everyone\nhalts +above 10 % failures\n/,
+    );
     const made = await cli.run('rollout', 'create', ...flags, '--yes');
     expect(made).toMatchObject({
       code: 0,
@@ -266,6 +268,8 @@ describe('a rollout', () => {
       const stderr = expect.stringContaining('There is no terminal to answer on: add --yes.');
       expect(await cli.run(...args), args.join(' ')).toMatchObject({ code: 2, stderr });
     }
+    const refused = await cli.run('device', 'update', 'ESP32-VAN1', '--version', '9.9.9');
+    expect(refused.stderr).toContain('It would be refused: release 9.9.9 is not registered for esp32-s3.');
     for (const action of ['pause', 'resume', 'abort', 'advance', 'retry']) {
       expect(await cli.run('rollout', action, 'asked', ...(action === 'pause' ? [] : ['--yes']))).toMatchObject({
         code: 2,

@@ -69,10 +69,13 @@ describe.skipIf(isBrowserMissing)(`an operator at the console${BROWSER_NOTE}`, (
     await dialog.getByLabel('Title').fill('the heater stays on');
     await dialog.getByLabel('Device ids or MAC addresses').fill('CROWD-01 CROWD-02');
     await dialog.getByText('2 devices', { exact: true }).waitFor();
+    await dialog.getByText('Exceptions', { exact: true }).click();
+    await dialog.getByLabel('Except ids or MAC addresses').fill('CROWD-02');
+    await dialog.getByText('1 device', { exact: true }).waitFor();
     expect(await seriousViolations(page)).toEqual([]);
     await dialog.getByRole('button', { name: 'Add', exact: true }).click();
     await dialog.waitFor({ state: 'detached' });
-    await page.getByText('Concerns the devices CROWD-01, CROWD-02').waitFor();
+    await page.getByText('Concerns the devices CROWD-01, CROWD-02, except the device CROWD-02.').waitFor();
 
     await page.getByRole('button', { name: /^Fix known issue/ }).click();
     await dialog.getByLabel('Release that fixes it').selectOption('2.1.0');

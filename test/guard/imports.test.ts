@@ -329,6 +329,7 @@ const FOR_BROWSERS = [
   'api/attribute-text.ts',
   'api/client.ts',
   'api/describe-filter.ts',
+  'api/device-draft.ts',
   'api/describe-plan.ts',
   'api/fact-text.ts',
   'api/limit-per-text.ts',

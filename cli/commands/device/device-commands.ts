@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { ApiError } from '../../../api/client.ts';
+import { draftForDevice } from '../../../api/device-draft.ts';
 import type { Session } from '../../session/index.ts';
 import {
   addCommand,
@@ -15,7 +16,7 @@ import {
   registerAction,
   timeOption,
 } from '../../session/index.ts';
-import { deviceTable, deviceText, explanationText, timelineTable } from '../../text/index.ts';
+import { deviceTable, deviceText, explanationText, printable, timelineTable } from '../../text/index.ts';
 import { addDeviceAccept } from './accept-device.ts';
 import { addDeviceAdd } from './add-device.ts';
 import { addDeviceAllow } from './allow-devices.ts';
@@ -174,8 +175,10 @@ function addUpdate(group: Command): void {
       const { current_firmware_version: current, device_model: model, model_is_assumed: isAssumed } = device;
       const warning = isAssumed ? ` Its model was never stated: this is an image for the assumed model, ${model}.` : '';
       const wait = device.holds.map(({ text }) => ` It is sent nothing before this ends: ${text}.`).join('');
+      const preview = printable(await session.api.previewRollout(draftForDevice(device, version, allowDowngrade)));
+      const refused = preview.will_not.map(({ reason }) => ` It would be refused: ${reason}.`).join('');
       await confirmOrStop(
-        `Send ${version} to ${id} on ${session.target.name}? It runs ${current}.${warning}${wait}`,
+        `Send ${version} to ${id} on ${session.target.name}? It runs ${current}.${refused}${warning}${wait}`,
         yes,
       );
       const body = { firmware_version: version, allow_downgrade: allowDowngrade };

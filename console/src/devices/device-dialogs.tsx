@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useLocation } from 'wouter';
+import { draftForDevice } from '../../../api/device-draft.ts';
 import type { DeviceDetail } from '../../../api/devices.ts';
 import { api } from '../data/client.ts';
 import { ChangeReach, HoldDialog, useAskedSave } from '../holds/index.ts';
@@ -145,6 +146,13 @@ export function SendDialog({ device, onClose }: DialogProps) {
   const [chosen, choose] = useState('');
   const [downgrade, allowDowngrade] = useState(false);
   const usable = releases.data?.items.filter(({ revoked_at: revoked }) => revoked === null) ?? [];
+  const draft = draftForDevice(device, chosen, downgrade);
+  const preview = useQuery({
+    queryKey: ['device-draft', draft],
+    queryFn: () => api.previewRollout(draft),
+    enabled: chosen !== '',
+    refetchInterval: false,
+  });
   const send = async () => {
     const rollout = await api.updateDevice(id, { firmware_version: chosen, allow_downgrade: downgrade });
     navigate(`/rollouts/${rollout.rollout_id}`);
@@ -164,6 +172,11 @@ export function SendDialog({ device, onClose }: DialogProps) {
         options={[['', `choose one for ${model}`], ...usable.map(({ version }) => [version, version] as const)]}
       />
       <CheckField label="Allow a downgrade" checked={downgrade} onChange={allowDowngrade} />
+      {preview.data?.will_not.map(({ reason }) => (
+        <p key={reason} role="alert">
+          It would be refused: {reason}.
+        </p>
+      ))}
     </ActionDialog>
   );
 }

@@ -28,7 +28,7 @@ export function ExceptionFields({ name, form, change }: ExceptionFieldsProps) {
           {...field('versions', 'versions')}
         />
         <TextAreaField
-          label="Except device ids or MAC addresses"
+          label="Except ids or MAC addresses"
           className="whole"
           rows={2}
           {...field('devices', 'device_ids')}
