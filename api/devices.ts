@@ -233,6 +233,7 @@ export const devicesQuery = z.strictObject({
     .describe('What it states: `board_revision=C`, `battery_percent<=20` or `battery_percent>=80`.'),
   online: flag.optional().describe('Whether it is online, as in `presence`.'),
   updating: flag.optional().describe('Whether it has an open update.'),
+  revoked: flag.optional().describe('Whether its identity was revoked.'),
   not_seen_since: timestamp.optional(),
   ...pageQuery,
 });

@@ -27,7 +27,8 @@ export type AttentionKind = (typeof ATTENTION_KINDS)[number];
 
 export const fleetSchema = z
   .object({
-    devices: z.number().int(),
+    devices: z.number().int().describe('Registered devices, without revoked ones.'),
+    revoked: z.number().int().describe('Revoked devices, which no other number here includes.'),
     idle_since: timestamp
       .nullable()
       .describe(

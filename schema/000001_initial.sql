@@ -122,7 +122,7 @@ CREATE INDEX devices_last_seen_day_idx ON devices (last_seen_day);
 DO $$ BEGIN
   COMMENT ON INDEX devices_model_version_idx IS 'Read by the orchestrator (versions in use on a model) and by lists of devices.';
   COMMENT ON INDEX devices_scan_idx IS 'Read by the scan of a rollout, which goes through the devices of a model in the order of the bytes of their ids.';
-  COMMENT ON INDEX devices_revoked_idx IS 'Read by the orchestrator, which cancels the updates of revoked devices.';
+  COMMENT ON INDEX devices_revoked_idx IS 'Read by the orchestrator, which cancels the updates of revoked devices, by the overview and by lists of devices.';
   COMMENT ON INDEX devices_identity_changed_idx IS 'Read by the overview: devices whose changed identity waits for an operator.';
   COMMENT ON INDEX devices_model_assumed_idx IS 'Read by the overview: devices whose model was never stated.';
   COMMENT ON INDEX devices_certificate_new_idx IS 'Read by the orchestrator: devices whose older certificates remain to be revoked.';
@@ -1049,7 +1049,7 @@ CREATE INDEX version_counts_version_idx ON version_counts (device_model, firmwar
 CREATE INDEX version_counts_entries_idx ON version_counts (device_model, firmware_version) WHERE NOT is_compacted;
 
 DO $$ BEGIN
-  COMMENT ON TABLE version_counts IS 'Counters: how many devices run which version, and the restarts of devices that have left it. Works as update_counts does.';
+  COMMENT ON TABLE version_counts IS 'Counters: how many devices run which version, without revoked ones, and the restarts of devices that have left it. Works as update_counts does.';
   COMMENT ON COLUMN version_counts.device_model IS 'Model of the devices.';
   COMMENT ON COLUMN version_counts.firmware_version IS 'Version that the devices run.';
   COMMENT ON COLUMN version_counts.devices IS 'How many more devices, or fewer if negative.';
@@ -1532,19 +1532,22 @@ RETURN CASE WHEN uptime_seconds IS NULL THEN greatest(restarts - 20, 0) ELSE res
 CREATE FUNCTION presumed_offline_at(heard_at timestamptz, report_interval_seconds real) RETURNS timestamptz LANGUAGE sql STABLE
 RETURN heard_at + make_interval(secs => least(greatest(3 * coalesce(report_interval_seconds, 1200), 120), 172800));
 
+-- A revoked device is not counted. Its restarts stay with the version that it ran.
 CREATE FUNCTION count_device_version() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  has_left boolean := TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.current_firmware_version <> OLD.current_firmware_version;
 BEGIN
-  IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.current_firmware_version <> OLD.current_firmware_version THEN
+  IF has_left THEN
     INSERT INTO version_counts (device_model, firmware_version, devices, restarts, observed_seconds)
-    VALUES (OLD.device_model, OLD.current_firmware_version, -1, counted_restarts(OLD.restarts, OLD.uptime_seconds),
-      OLD.observed_seconds);
-  ELSIF TG_OP = 'UPDATE' THEN
-    -- Only the model changed: the device keeps its restarts.
+    VALUES (OLD.device_model, OLD.current_firmware_version, CASE WHEN OLD.revoked_at IS NULL THEN -1 ELSE 0 END,
+      counted_restarts(OLD.restarts, OLD.uptime_seconds), OLD.observed_seconds);
+  ELSIF TG_OP = 'UPDATE' AND OLD.revoked_at IS NULL THEN
+    -- Only the model or the revocation changed: the device keeps its restarts.
     INSERT INTO version_counts (device_model, firmware_version, devices)
     VALUES (OLD.device_model, OLD.current_firmware_version, -1);
   END IF;
-  IF TG_OP <> 'DELETE' THEN
+  IF TG_OP <> 'DELETE' AND NEW.revoked_at IS NULL THEN
     INSERT INTO version_counts (device_model, firmware_version, devices)
     VALUES (NEW.device_model, NEW.current_firmware_version, 1);
   END IF;
@@ -1555,9 +1558,9 @@ $$;
 CREATE TRIGGER devices_count_version AFTER INSERT OR DELETE ON devices
 FOR EACH ROW EXECUTE FUNCTION count_device_version();
 
-CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, current_firmware_version ON devices
-FOR EACH ROW WHEN ((OLD.device_model, OLD.current_firmware_version)
-  IS DISTINCT FROM (NEW.device_model, NEW.current_firmware_version))
+CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, current_firmware_version, revoked_at ON devices
+FOR EACH ROW WHEN ((OLD.device_model, OLD.current_firmware_version, OLD.revoked_at IS NULL)
+  IS DISTINCT FROM (NEW.device_model, NEW.current_firmware_version, NEW.revoked_at IS NULL))
 EXECUTE FUNCTION count_device_version();
 
 DO $$ BEGIN
@@ -1569,7 +1572,7 @@ DO $$ BEGIN
   COMMENT ON FUNCTION count_deleted_updates() IS 'Trigger: takes the deleted rows from update_counts and outcome_counts.';
   COMMENT ON FUNCTION counted_restarts(integer, bigint) IS 'Restarts of a device as release health counts them. Without an uptime the first 20 on a version do not count: a build may report more often for a while.';
   COMMENT ON FUNCTION presumed_offline_at(timestamptz, real) IS 'When a device that sends nothing more is presumed offline, by its newest message and its reporting habit.';
-  COMMENT ON FUNCTION count_device_version() IS 'Trigger: adds the change of the row to version_counts, and the restarts of a device that leaves a version.';
+  COMMENT ON FUNCTION count_device_version() IS 'Trigger: adds the change of the row to version_counts, which does not count revoked devices, and the restarts of a device that leaves a version.';
   COMMENT ON TRIGGER device_update_status_count_insert ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
   COMMENT ON TRIGGER device_update_status_count_update ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
   COMMENT ON TRIGGER device_update_status_count_delete ON device_update_status IS 'Read by whatever shows the numbers of a rollout: it reads update_counts and outcome_counts.';
@@ -1819,7 +1822,7 @@ DO $$ BEGIN
   COMMENT ON VIEW release_health IS 'Release health: restarts per device-hour and the share of devices gone silent, of each version. The API and dashboards read it. Of the devices on a version 10,000 are read.';
   COMMENT ON COLUMN release_health.device_model IS 'Model.';
   COMMENT ON COLUMN release_health.firmware_version IS 'Version.';
-  COMMENT ON COLUMN release_health.devices IS 'Devices that run it.';
+  COMMENT ON COLUMN release_health.devices IS 'Devices that run it, without revoked ones.';
   COMMENT ON COLUMN release_health.restarts IS 'Restarts on it, those of devices that have left it included. The reboot that brought it is not among them.';
   COMMENT ON COLUMN release_health.device_hours IS 'Exposure: the time for which devices were seen to run it, those that have left it included.';
   COMMENT ON COLUMN release_health.restarts_per_device_hour IS 'Restarts divided by device_hours. Null: no exposure.';

@@ -866,17 +866,19 @@ CREATE FUNCTION count_device_version()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'public', 'pg_temp'
 AS $$
+DECLARE
+  has_left boolean := TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.current_firmware_version <> OLD.current_firmware_version;
 BEGIN
-  IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND NEW.current_firmware_version <> OLD.current_firmware_version THEN
+  IF has_left THEN
     INSERT INTO version_counts (device_model, firmware_version, devices, restarts, observed_seconds)
-    VALUES (OLD.device_model, OLD.current_firmware_version, -1, counted_restarts(OLD.restarts, OLD.uptime_seconds),
-      OLD.observed_seconds);
-  ELSIF TG_OP = 'UPDATE' THEN
-    -- Only the model changed: the device keeps its restarts.
+    VALUES (OLD.device_model, OLD.current_firmware_version, CASE WHEN OLD.revoked_at IS NULL THEN -1 ELSE 0 END,
+      counted_restarts(OLD.restarts, OLD.uptime_seconds), OLD.observed_seconds);
+  ELSIF TG_OP = 'UPDATE' AND OLD.revoked_at IS NULL THEN
+    -- Only the model or the revocation changed: the device keeps its restarts.
     INSERT INTO version_counts (device_model, firmware_version, devices)
     VALUES (OLD.device_model, OLD.current_firmware_version, -1);
   END IF;
-  IF TG_OP <> 'DELETE' THEN
+  IF TG_OP <> 'DELETE' AND NEW.revoked_at IS NULL THEN
     INSERT INTO version_counts (device_model, firmware_version, devices)
     VALUES (NEW.device_model, NEW.current_firmware_version, 1);
   END IF;
@@ -896,7 +898,7 @@ CREATE TRIGGER devices_record_identity_change AFTER UPDATE OF device_model, mac_
 
 CREATE TRIGGER devices_count_version AFTER INSERT OR DELETE ON devices FOR EACH ROW EXECUTE FUNCTION count_device_version();
 
-CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, current_firmware_version ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version) EXECUTE FUNCTION count_device_version();
+CREATE TRIGGER devices_count_version_change AFTER UPDATE OF device_model, current_firmware_version, revoked_at ON devices FOR EACH ROW WHEN (old.device_model IS DISTINCT FROM new.device_model OR old.current_firmware_version IS DISTINCT FROM new.current_firmware_version OR (old.revoked_at IS NULL) IS DISTINCT FROM (new.revoked_at IS NULL)) EXECUTE FUNCTION count_device_version();
 
 CREATE TRIGGER device_groups_record_change AFTER INSERT OR DELETE OR UPDATE ON device_groups FOR EACH ROW EXECUTE FUNCTION record_device_change();
 

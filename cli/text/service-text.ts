@@ -39,13 +39,14 @@ export function rejectedMessageTable(messages: readonly RejectedMessage[], now: 
 }
 
 export function fleetText(
-  { devices, idle_since: idleSince, seen, versions, rollouts, attention }: Fleet,
+  { devices, revoked, idle_since: idleSince, seen, versions, rollouts, attention }: Fleet,
   now: Date,
 ): string[] {
   const about = seen.is_estimate ? 'about ' : '';
   const seenIn = `online ${about}${number(seen.online)}, seen in the last hour ${about}${number(seen.last_hour)}, day ${about}${number(seen.last_day)}, week ${about}${number(seen.last_week)}`;
   return [
     `${bold(count(devices, 'device'))}  ${dim(seenIn)}`,
+    ...(revoked === 0 ? [] : [dim(`${count(revoked, 'revoked device')} not counted: paku-ota device list --revoked`)]),
     ...(idleSince === null
       ? []
       : [dim(`at rest since ${ago(idleSince, now)}: who had nothing new to say since was not written down`)]),

@@ -79,6 +79,7 @@ export interface DeviceFilter {
   readonly fact?: Readonly<Record<string, FactCondition>> | undefined;
   readonly online?: boolean | undefined;
   readonly updating?: boolean | undefined;
+  readonly revoked?: boolean | undefined;
   readonly not_seen_since?: string | undefined;
 }
 
@@ -113,6 +114,8 @@ const CONDITIONS = {
   group: 'd.device_id IN (SELECT g.device_id FROM device_groups AS g WHERE g.group_name = :group)',
   attribute: 'd.metadata @> :attribute::jsonb',
   fact: `EXISTS (SELECT FROM jsonb_each(:fact::jsonb) AS wanted WHERE ${IS_WANTED_FACT})`,
+  revoked: 'd.revoked_at IS NOT NULL',
+  notRevoked: 'd.revoked_at IS NULL',
   updating: `d.device_id IN (
            SELECT u.device_id FROM device_update_status AS u WHERE u.completed_at IS NULL AND u.rollout_id IS NOT NULL)`,
   notUpdating: `NOT EXISTS (SELECT FROM device_update_status AS u
@@ -176,16 +179,17 @@ export async function listDevices(
   limit: number,
   at: PresenceAt,
 ): Promise<DeviceRow[]> {
-  const { search, updating, ...rest } = filter;
+  const { search, updating, revoked, ...rest } = filter;
   const values: Partial<Record<Condition, string | boolean | object | undefined>> = {
     ...rest,
     ...(after === null ? {} : { after }),
     ...(search === undefined ? {} : { search: `${escapeLike(search.toLowerCase())}%` }),
     ...(updating === undefined ? {} : { [updating ? 'updating' : 'notUpdating']: true }),
+    ...(revoked === undefined ? {} : { [revoked ? 'revoked' : 'notRevoked']: true }),
   };
   const given = CONDITION_NAMES.filter((name) => values[name] !== undefined);
   const mac = search === undefined ? {} : { mac: `${escapeLike(asMacPrefix(search))}%` };
-  const named = given.filter((name) => name !== 'updating' && name !== 'notUpdating');
+  const named = given.filter((name) => CONDITIONS[name].includes(`:${name}`));
   const rows = await select(
     sql,
     z.strictObject({ ...deviceColumns.shape, ...contactColumns.shape }),

@@ -10,11 +10,22 @@ const versionCount = z.strictObject({
 });
 export type VersionCount = RowOf<typeof versionCount>;
 
+/** Registered devices, without revoked ones. */
 export async function countDevices(sql: Sql): Promise<number> {
   const [row] = await select(
     sql,
     z.strictObject({ devices: z.int() }),
     'SELECT coalesce(sum(devices), 0)::integer AS devices FROM version_counts',
+  );
+  return row?.devices ?? 0;
+}
+
+/** Revoked devices, which no other number of the fleet includes. */
+export async function countRevoked(sql: Sql): Promise<number> {
+  const [row] = await select(
+    sql,
+    z.strictObject({ devices: z.int() }),
+    'SELECT count(*)::integer AS devices FROM devices WHERE revoked_at IS NOT NULL',
   );
   return row?.devices ?? 0;
 }
@@ -62,7 +73,7 @@ export async function countSeen(sql: Sql, at: PresenceAt, counted = COUNTED_DEVI
        -- SYSTEM samples whole pages, which makes it cheap.
        SELECT ${seen('1 hour')} AS last_hour, ${seen('1 day')} AS last_day, ${seen('7 days')} AS last_week,
          count(*) FILTER (WHERE ${IS_ONLINE}) AS online
-       FROM devices AS d TABLESAMPLE SYSTEM ((SELECT 100 * share FROM fleet))
+       FROM devices AS d TABLESAMPLE SYSTEM ((SELECT 100 * share FROM fleet)) WHERE d.revoked_at IS NULL
      )
      SELECT least(round(last_hour / share), devices)::integer AS last_hour,
        least(round(last_day / share), devices)::integer AS last_day,

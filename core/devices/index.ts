@@ -42,6 +42,7 @@ export {
 export {
   countDevices,
   countRejections,
+  countRevoked,
   countSeen,
   countVersions,
   listRejectedMessages,

@@ -4,6 +4,7 @@ import * as routes from '../../api/service.ts';
 import { schemaVersion, select } from '../../core/db/index.ts';
 import {
   countDevices,
+  countRevoked,
   countSeen,
   countVersions,
   listRejectedMessages,
@@ -30,14 +31,15 @@ export function addServiceRoutes(app: App, services: Services): void {
   app.openapi(routes.getFleet, async (c) => {
     const at = { now: now(), pause: await services.recordingPause() };
     const idleSince = at.pause !== null && at.pause.to > at.now ? at.pause.from : null;
-    const [devices, versions, seen, rollouts, attention] = await Promise.all([
+    const [devices, revoked, versions, seen, rollouts, attention] = await Promise.all([
       countDevices(sql),
+      countRevoked(sql),
       countVersions(sql),
       countSeen(sql, at),
       listRollouts(sql, { states: ['active', 'scheduled', 'halted', 'paused'] }, null, 50),
       listAttention(services),
     ]);
-    return c.json(json({ devices, idle_since: idleSince, seen, versions, rollouts, attention }), 200);
+    return c.json(json({ devices, revoked, idle_since: idleSince, seen, versions, rollouts, attention }), 200);
   });
 
   app.openapi(routes.fleetHistory, async (c) => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sampleFleetVersions } from '../../core/orchestrator/index.ts';
 import { migrations } from '../../schema/index.ts';
 import { CALLER, DRAFT, refusal, TestApi } from '../support/api.ts';
+import { counterErrors } from '../support/counter-recount.ts';
 import { openTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDevices, addRelease } from '../support/rows.ts';
 import { TestService } from '../support/service.ts';
@@ -40,6 +41,29 @@ describe('the service', () => {
         { kind: 'dead_letters', message: '3 messages were not handled and wait in the status queue' },
       ],
     });
+  });
+
+  test('counts revoked devices apart, and lists them', async () => {
+    await addDevices(db.app, 3);
+    await db.app.query('UPDATE devices SET last_seen = :now::timestamptz', { now: service.now });
+    const revoke = (at: Date | null) =>
+      db.app.query(`UPDATE devices SET revoked_at = :at::timestamptz WHERE device_id = 'd0'`, { at });
+    const ids = async (query: object) => (await client.devices({ ...query })).items.map(({ device_id: id }) => id);
+    await revoke(service.now);
+    expect(await client.fleet()).toMatchObject({
+      ...{ devices: 2, revoked: 1, seen: { last_hour: 2, last_week: 2 } },
+      versions: [{ firmware_version: '1.0.0', devices: 2 }],
+    });
+    expect([await ids({ revoked: true }), await ids({ revoked: false })]).toEqual([['d0'], ['d1', 'd2']]);
+    expect(await ids({})).toHaveLength(3);
+    await db.app.query(`UPDATE devices SET current_firmware_version = '1.1.0' WHERE device_id = 'd0'`);
+    expect((await client.fleet()).versions).toMatchObject([{ firmware_version: '1.0.0', devices: 2 }]);
+    await revoke(null);
+    expect(await client.fleet()).toMatchObject({ devices: 3, revoked: 0, versions: [{ devices: 2 }, { devices: 1 }] });
+    await revoke(service.now);
+    await db.owner.query(`DELETE FROM devices WHERE device_id = 'd0'`);
+    expect(await client.fleet()).toMatchObject({ devices: 2, revoked: 0 });
+    expect(await counterErrors(db.owner)).toEqual([]);
   });
 
   test('names devices that left a proven version, and devices that run unverified bytes, first', async () => {

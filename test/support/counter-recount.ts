@@ -30,7 +30,7 @@ export async function counterErrors(sql: Sql): Promise<unknown[]> {
     `SELECT device_model, version, sum(n)::integer AS off FROM (
        SELECT device_model, firmware_version AS version, devices AS n FROM version_counts
        UNION ALL
-       SELECT device_model, current_firmware_version, -1 FROM devices) AS entries
+       SELECT device_model, current_firmware_version, -1 FROM devices WHERE revoked_at IS NULL) AS entries
      GROUP BY device_model, version HAVING sum(n) <> 0`,
   );
   return [...updates, ...outcomes, ...versions];

@@ -50,6 +50,7 @@ interface ListOptions extends PagingOptions {
   readonly online?: boolean;
   readonly offline?: boolean;
   readonly updating?: boolean;
+  readonly revoked?: boolean;
   readonly notSeenSince?: string;
 }
 
@@ -69,11 +70,34 @@ function addList(group: Command): void {
     .option('--online', 'online devices, by their last message and reporting habit')
     .addOption(new Option('--offline', 'devices that are not online').conflicts('online'))
     .option('--updating', 'devices with an open update')
+    .option('--revoked', 'devices whose identity was revoked')
+    .option('--no-revoked', 'devices whose identity was not revoked')
     .option('--not-seen-since <time>', 'devices that were not heard of since this time', timeOption);
   registerAction<ListOptions, []>(addPaging(command), async (session, options) => {
-    const { search, model, version, group: inGroup, attribute, fact, updating, notSeenSince: not_seen_since } = options;
+    const {
+      search,
+      model,
+      version,
+      group: inGroup,
+      attribute,
+      fact,
+      updating,
+      revoked,
+      notSeenSince: not_seen_since,
+    } = options;
     const online = options.online ?? (options.offline ? false : undefined);
-    const filter = { search, model, version, group: inGroup, attribute, fact, online, updating, not_seen_since };
+    const filter = {
+      search,
+      model,
+      version,
+      group: inGroup,
+      attribute,
+      fact,
+      online,
+      updating,
+      revoked,
+      not_seen_since,
+    };
     const page = await readPages(options, (query) => session.api.devices({ ...query, ...filter }));
     session.show(page, ({ items }) => deviceTable(items, new Date()));
     noteMore(session, page);

@@ -12,7 +12,18 @@ import { type Column, ListTable } from '../ui/list-table.tsx';
 import { Empty, Loaded } from '../ui/loaded.tsx';
 import { Page } from '../ui/page.tsx';
 
-const FILTERS = ['search', 'model', 'version', 'group', 'attribute', 'fact', 'online', 'updating', 'unseen'] as const;
+const FILTERS = [
+  'search',
+  'model',
+  'version',
+  'group',
+  'attribute',
+  'fact',
+  'online',
+  'updating',
+  'revoked',
+  'unseen',
+] as const;
 type Filter = (typeof FILTERS)[number];
 
 /** The filters, kept in the address: a filtered list can be linked to, and is in the browser's history. */
@@ -34,7 +45,7 @@ function useFilters() {
 
 export function DevicesPage() {
   const { values, set, clear } = useFilters();
-  const { search, model, version, group, attribute, fact, online, updating, unseen } = values;
+  const { search, model, version, group, attribute, fact, online, updating, revoked, unseen } = values;
   const devices = usePages(['devices', values], (page) =>
     api.devices({
       ...page,
@@ -46,6 +57,7 @@ export function DevicesPage() {
       fact: fact || undefined,
       online: online || undefined,
       updating: updating || undefined,
+      revoked: revoked || undefined,
       not_seen_since: unseen === '' ? undefined : new Date(Date.now() - Number(unseen) * 3_600_000).toISOString(),
     }),
   );
@@ -141,6 +153,7 @@ function FilterFields({ values, set }: FilterFieldsProps) {
       {field('group', 'Group', named)}
       {field('online', 'Online', YES_OR_NO)}
       {field('updating', 'Updating', YES_OR_NO)}
+      {field('revoked', 'Revoked', YES_OR_NO)}
       {field('unseen', 'Last seen', UNSEEN)}
     </>
   );

@@ -43,14 +43,14 @@ export function OverviewPage() {
   );
 }
 
-function Figures({ fleet: { devices, seen, rollouts, attention } }: { readonly fleet: Fleet }) {
+function Figures({ fleet: { devices, revoked, seen, rollouts, attention } }: { readonly fleet: Fleet }) {
   const seenIn = (span: string, value: number) => ({
     name: `seen in the last ${span}`,
     value: `${seen.is_estimate ? '≈ ' : ''}${count(value)}`,
     note: devices === 0 ? '' : percent(value, devices),
   });
   const figures = [
-    { name: 'devices', value: count(devices), note: '' },
+    { name: 'devices', value: count(devices), note: revoked > 0 ? `and ${count(revoked)} revoked` : '' },
     {
       name: 'online',
       value: `${seen.is_estimate ? '≈ ' : ''}${count(seen.online)}`,
