@@ -7,6 +7,7 @@ import { addDoctor } from './commands/doctor/index.ts';
 import { addIssueCommands, addReleaseCommands } from './commands/release/index.ts';
 import { addRolloutCommands } from './commands/rollout/index.ts';
 import { addServiceCommands } from './commands/service/index.ts';
+import { addUninstall } from './commands/uninstall/index.ts';
 import { addTargetOptions, EXIT, ProgramCommand, passOptionsDown, ROOT } from './session/index.ts';
 
 const HELP = `
@@ -36,6 +37,7 @@ export function makeProgram(): Command {
   addRolloutCommands(program);
   addServiceCommands(program);
   addDoctor(program);
+  addUninstall(program);
   addCost(program);
 
   return program;

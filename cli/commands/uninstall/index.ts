@@ -1,0 +1,1 @@
+export { addUninstall } from './uninstall-command.ts';
