@@ -20,6 +20,7 @@ export interface FakeAccount {
   rules: readonly (readonly [name: string, filter: string])[];
   /** The status of the stack; null if there is none. */
   stack: string | null;
+  outputs: Readonly<Record<string, string>>;
   /** What SendDirectMessage answers about a client that is not there. */
   directMessage: string;
 }
@@ -35,6 +36,7 @@ export const completeAccount = (): FakeAccount => ({
   absentTypes: [],
   rules: [['weather', 'weather/+']],
   stack: null,
+  outputs: {},
   directMessage: 'ResourceNotFoundException',
 });
 
@@ -103,6 +105,11 @@ function orderable({ engines, hasDataApi }: FakeAccount, version: string | null)
   return `<OrderableDBInstanceOptions>${options.join('')}</OrderableDBInstanceOptions>`;
 }
 
+const outputsOf = ({ outputs }: FakeAccount) =>
+  Object.entries(outputs)
+    .map(([key, value]) => `<member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member>`)
+    .join('');
+
 function cloudFormation(account: FakeAccount): AwsService {
   return queryService('cloudformation', (action, input) => {
     if (action === 'DescribeType') {
@@ -116,7 +123,7 @@ function cloudFormation(account: FakeAccount): AwsService {
     if (account.stack === null) return queryError(400, 'ValidationError', `Stack with id ${stack} does not exist`);
     return queryAnswer(
       action,
-      `<Stacks><member><StackName>${stack}</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>${account.stack}</StackStatus></member></Stacks>`,
+      `<Stacks><member><StackName>${stack}</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>${account.stack}</StackStatus><Outputs>${outputsOf(account)}</Outputs></member></Stacks>`,
     );
   });
 }

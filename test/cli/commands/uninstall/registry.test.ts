@@ -1,6 +1,8 @@
 import { IoTClient } from '@aws-sdk/client-iot';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { removeRegistry, surveyRegistry } from '../../../../cli/commands/uninstall/registry.ts';
+import { makeProgram } from '../../../../cli/program.ts';
+import { accountServices, completeAccount } from '../../../support/account.ts';
 import { FakeRegistry } from '../../../support/iot-registry.ts';
 import { startEndpoints, type TestEndpoints } from '../../../support/local/aws-endpoints.ts';
 
@@ -9,7 +11,18 @@ let registry: FakeRegistry;
 let endpoints: TestEndpoints;
 let client: IoTClient;
 beforeAll(async () => {
-  endpoints = await startEndpoints({ iot: { handle: (request) => registry.handle(request) } });
+  const outputs = {
+    ApiUrl: 'https://api',
+    DevicePolicy: 'devices',
+    ProvisioningClaimPolicy: 'claims',
+    DeviceThingType: 'van',
+    DeviceThingGroup: 'vans',
+  };
+  const { cloudformation } = accountServices({ ...completeAccount(), stack: 'CREATE_COMPLETE', outputs }).regional;
+  endpoints = await startEndpoints({
+    ...(cloudformation && { cloudformation }),
+    iot: { handle: (request) => registry.handle(request) },
+  });
   client = new IoTClient(endpoints.operator);
 });
 afterAll(() => endpoints.aws.close());
@@ -97,4 +110,30 @@ test('a removal that was interrupted goes on, and one that is complete does noth
   expect(registry.log.slice(length).filter((line) => line.startsWith('deleted'))).toEqual([
     'deleted /thing-groups/vans',
   ]);
+});
+
+test('the command asks before it deletes, and needs --yes without a terminal', async () => {
+  const { accessKeyId, secretAccessKey } = await endpoints.operator.credentials;
+  vi.stubEnv('AWS_ENDPOINT_URL', endpoints.aws.url);
+  vi.stubEnv('AWS_ACCESS_KEY_ID', accessKeyId);
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', secretAccessKey);
+  const said = vi.spyOn(console, 'error').mockImplementation(() => {});
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+  const run = (...args: string[]) =>
+    makeProgram().parseAsync(['uninstall', '--region', endpoints.operator.region, ...args], { from: 'user' });
+  await expect(run()).rejects.toThrow('--yes');
+  expect(said.mock.calls.flat()).toContain(
+    'stack PakuOta in eu-west-1 has 3 things and 4 certificates of devices and claims.',
+  );
+  expect(registry.log).toEqual([]);
+
+  registry.things.clear();
+  registry.certificates.clear();
+  registry.types.set('van', -600_000);
+  await run('--yes', '--json');
+  expect(JSON.parse(String(log.mock.calls.at(-1)?.[0]))).toEqual({
+    deleted: { things: [], certificates: [] },
+    left: [],
+  });
+  expect([...registry.policies.keys()]).toEqual(['meters']);
 });
