@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { compilePolicy } from '../../../local/kernel/index.ts';
-import { resources, synthesize } from '../../support/lib/templates.ts';
+import { propertiesOf, resources, synthesize } from '../../support/lib/templates.ts';
 
 const { serviceTemplate } = synthesize();
 
@@ -67,6 +67,13 @@ describe('a provisioning claim', () => {
 });
 
 describe('the provisioning template', () => {
+  test('has the same body with other settings: each change takes one of the five versions that AWS keeps', () => {
+    const settings = { topicPrefix: 'fleet', extraDeviceTopics: [], requireApproval: true, defaultModel: 'van' };
+    const bodyOf = (template: typeof serviceTemplate) =>
+      propertiesOf(template, 'AWS::IoT::ProvisioningTemplate').map(({ TemplateBody }) => TemplateBody);
+    expect(bodyOf(synthesize(settings).serviceTemplate)).toEqual(bodyOf(serviceTemplate));
+  });
+
   test('gives a device its thing, the group, the policy and an active certificate', () => {
     expect(properties).toMatchObject({ TemplateName: 'PakuOta-devices', Enabled: true });
     expect(body).toEqual({
