@@ -576,7 +576,6 @@ CREATE TABLE holds (
   ended_at     timestamptz,
   ended_by     text,
   ended_reason text,
-  is_in_force  boolean     NOT NULL GENERATED ALWAYS AS (began_at IS NOT NULL AND ended_at IS NULL) STORED,
   CONSTRAINT holds_target_check CHECK ((scope = 'device') = (device_id IS NOT NULL) AND (scope = 'group') = (group_name IS NOT NULL)),
   CONSTRAINT holds_planned_check CHECK (began_at IS NOT NULL OR starts_at IS NOT NULL),
   CONSTRAINT holds_times_check CHECK (starts_at < ends_at)
@@ -584,7 +583,7 @@ CREATE TABLE holds (
 
 CREATE INDEX holds_not_ended_idx ON holds (id) WHERE ended_at IS NULL;
 
-CREATE INDEX holds_device_idx ON holds (device_id) WHERE device_id IS NOT NULL AND is_in_force;
+CREATE INDEX holds_device_idx ON holds (device_id) WHERE device_id IS NOT NULL AND ended_at IS NULL;
 
 CREATE INDEX holds_ended_idx ON holds (ended_at) WHERE ended_at IS NOT NULL;
 
@@ -603,7 +602,6 @@ DO $$ BEGIN
   COMMENT ON COLUMN holds.ended_at IS 'When it ended. Null: it is in force or planned.';
   COMMENT ON COLUMN holds.ended_by IS 'Who ended it: an operator, or orchestrator at ends_at. Null: SQL.';
   COMMENT ON COLUMN holds.ended_reason IS 'Why it was removed.';
-  COMMENT ON COLUMN holds.is_in_force IS 'True if it has begun and has not ended.';
   COMMENT ON INDEX holds_not_ended_idx IS 'Read by the rules of assignment and by whatever sends: the holds in force and the planned ones.';
   COMMENT ON INDEX holds_device_idx IS 'Read by the rules of assignment and by whatever sends: the holds of a device.';
   COMMENT ON INDEX holds_ended_idx IS 'Read by the orchestrator: when the service was last held.';
@@ -1240,10 +1238,10 @@ END
 $$;
 
 CREATE TRIGGER holds_record_begin AFTER INSERT ON holds
-FOR EACH ROW WHEN (NEW.is_in_force) EXECUTE FUNCTION record_hold();
+FOR EACH ROW WHEN (NEW.began_at IS NOT NULL AND NEW.ended_at IS NULL) EXECUTE FUNCTION record_hold();
 
 CREATE TRIGGER holds_record_change AFTER UPDATE OF began_at, ended_at ON holds
-FOR EACH ROW WHEN (OLD.is_in_force <> NEW.is_in_force) EXECUTE FUNCTION record_hold();
+FOR EACH ROW WHEN (OLD.ended_at IS NULL AND NEW.began_at IS NOT NULL AND (OLD.began_at IS NULL OR NEW.ended_at IS NOT NULL)) EXECUTE FUNCTION record_hold();
 
 DO $$ BEGIN
   COMMENT ON FUNCTION record_hold() IS 'Trigger: records that a hold has begun or ended, with its reason and its author, as events of the devices that it names. Its end is an event of the active rollouts that it held up, too.';
@@ -1901,7 +1899,7 @@ DO $$ BEGIN
   GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_control;
 
   REVOKE ALL ON holds FROM paku_public;
-  GRANT SELECT (scope, device_id, group_name, is_in_force) ON holds TO paku_ingest;
+  GRANT SELECT (scope, device_id, group_name, began_at, ended_at) ON holds TO paku_ingest;
   GRANT SELECT, INSERT, UPDATE (began_at, ended_at, ended_by, ended_reason), DELETE ON holds TO paku_control;
 
   REVOKE ALL ON known_issues FROM paku_public;

@@ -295,7 +295,6 @@ CREATE TABLE holds (
   ended_at     timestamptz,
   ended_by     text,
   ended_reason text,
-  is_in_force  boolean     GENERATED ALWAYS AS (began_at IS NOT NULL AND ended_at IS NULL) STORED NOT NULL,
   CONSTRAINT holds_pkey PRIMARY KEY (id),
   CONSTRAINT holds_created_at_check CHECK (isfinite(created_at)),
   CONSTRAINT holds_ends_at_check CHECK (isfinite(ends_at)),
@@ -308,7 +307,7 @@ CREATE TABLE holds (
   CONSTRAINT holds_device_id_fkey FOREIGN KEY (device_id) REFERENCES devices(device_id) ON DELETE CASCADE
 );
 CREATE INDEX holds_not_ended_idx ON holds (id) WHERE ended_at IS NULL;
-CREATE INDEX holds_device_idx ON holds (device_id) WHERE device_id IS NOT NULL AND is_in_force;
+CREATE INDEX holds_device_idx ON holds (device_id) WHERE device_id IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX holds_ended_idx ON holds (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE known_issues (
@@ -908,9 +907,9 @@ CREATE TRIGGER rollout_configurations_void_approval_request AFTER UPDATE ON roll
 
 CREATE TRIGGER rollout_configurations_canonical_model BEFORE INSERT OR UPDATE OF device_model ON rollout_configurations FOR EACH ROW WHEN (new.device_model <> lower(btrim(new.device_model))) EXECUTE FUNCTION normalize_model();
 
-CREATE TRIGGER holds_record_begin AFTER INSERT ON holds FOR EACH ROW WHEN (new.is_in_force) EXECUTE FUNCTION record_hold();
+CREATE TRIGGER holds_record_begin AFTER INSERT ON holds FOR EACH ROW WHEN (new.began_at IS NOT NULL AND new.ended_at IS NULL) EXECUTE FUNCTION record_hold();
 
-CREATE TRIGGER holds_record_change AFTER UPDATE OF began_at, ended_at ON holds FOR EACH ROW WHEN (old.is_in_force <> new.is_in_force) EXECUTE FUNCTION record_hold();
+CREATE TRIGGER holds_record_change AFTER UPDATE OF began_at, ended_at ON holds FOR EACH ROW WHEN (old.ended_at IS NULL AND new.began_at IS NOT NULL AND (old.began_at IS NULL OR new.ended_at IS NOT NULL)) EXECUTE FUNCTION record_hold();
 
 CREATE TRIGGER device_update_status_record_end AFTER UPDATE OF completed_at ON device_update_status FOR EACH ROW WHEN (old.completed_at IS NULL AND new.completed_at IS NOT NULL AND new.rollout_id IS NOT NULL) EXECUTE FUNCTION record_device_change();
 
@@ -1217,7 +1216,7 @@ GRANT SELECT (rollout_id, is_stopped, started_count, in_flight), UPDATE (started
 GRANT SELECT, INSERT, UPDATE, DELETE ON rollout_stages TO paku_control;
 GRANT SELECT, INSERT, DELETE ON rollout_members TO paku_control;
 GRANT SELECT, INSERT, UPDATE (began_at, ended_at, ended_by, ended_reason), DELETE ON holds TO paku_control;
-GRANT SELECT (scope, device_id, group_name, is_in_force) ON holds TO paku_ingest;
+GRANT SELECT (scope, device_id, group_name, began_at, ended_at) ON holds TO paku_ingest;
 GRANT SELECT, INSERT, UPDATE (fixed_version, fixed_at, fixed_by, withdrawn_at, withdrawn_by, withdrawn_reason) ON known_issues TO paku_control;
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_update_status TO paku_control;
 GRANT SELECT (id, device_id, rollout_id, release_id, firmware_version, previous_version, failed_before, status, attempt, sends, result_code, error_message, cause, report_interval_seconds, restarts_per_hour, created_at, not_before, spread_at, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, booted_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted, is_reclaimable), INSERT (device_id, firmware_version, previous_version, status, attempt, sent_at, started_at, reported_at, deadline_at), UPDATE (status, attempt, progress_percent, result_code, error_message, cause, unexpected_version, not_before, spread_at, enqueue_after, next_family, next_delivery, unreachable_since, sent_at, started_at, acknowledged_at, reported_at, installed_at, booted_at, deadline_at, completed_at, late_success_at, late_rollback_at, unverified_at, declined_count, evaluated_events, holds_slot, counts_as_started, is_counted) ON device_update_status TO paku_ingest;

@@ -1,4 +1,5 @@
 import type { Sql } from '../db/index.ts';
+import { IN_FORCE } from '../holds/index.ts';
 import type { AssignableRelease, RolloutEventName } from '../policy/index.ts';
 import { cutoffValues, targetValues } from '../targeting/index.ts';
 import type { AssignmentContext } from './assign-devices.ts';
@@ -40,7 +41,7 @@ export async function recordHolds(
      SELECT :rollout::bigint, :event::text, :now::timestamptz, jsonb_strip_nulls(jsonb_build_object('hold', h.id, 'scope', h.scope,
          'group', h.group_name, 'endsAt', h.ends_at, 'reason', h.reason, 'by', coalesce(h.created_by, 'SQL'))),
        md5(:rollout::bigint || ' held ' || h.id)
-     FROM holds AS h WHERE h.is_in_force AND h.scope <> 'device'
+     FROM holds AS h WHERE ${IN_FORCE} AND h.scope <> 'device'
        AND NOT EXISTS (SELECT FROM ota_events AS e WHERE e.rollout_id = :rollout::bigint AND e.device_id IS NULL
          AND e.event_type = :event::text AND (e.payload ->> 'hold')::bigint = h.id)
        AND (h.scope = 'service' OR EXISTS (SELECT FROM device_groups AS named JOIN devices AS d ON d.device_id = named.device_id

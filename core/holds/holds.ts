@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { type RowOf, type Sql, select } from '../db/index.ts';
 import { HOLD_SCOPES, HOLD_TIME_OVER, type HoldFilter, ORCHESTRATOR } from '../policy/index.ts';
 import { type DeviceId, ID } from '../util/index.ts';
-import { HELD_BY_NAME, holdsOf, isHeld, isHeldByOne } from './held.ts';
+import { HELD_BY_NAME, holdsOf, IN_FORCE, isHeld, isHeldByOne } from './held.ts';
 
 /** A hold in force, as JSON within a row. */
 export const heldBy = z.strictObject({
@@ -156,13 +156,13 @@ export async function listHolds(
     holdRow,
     `SELECT h.id AS hold_id, h.scope, h.device_id, h.group_name, h.reason, h.created_at, h.created_by, h.starts_at, h.began_at, h.ends_at, h.ended_at,
        h.ended_by, h.ended_reason, c.devices,
-       CASE WHEN NOT h.is_in_force THEN 0 WHEN h.scope = 'service' THEN ${PENDING}
+       CASE WHEN NOT (${IN_FORCE}) THEN 0 WHEN h.scope = 'service' THEN ${PENDING}
          WHEN h.scope = 'device' THEN (SELECT count(*)::integer FROM device_update_status AS u
            WHERE u.device_id = h.device_id AND ${IS_PENDING})
          ELSE (SELECT count(*)::integer FROM device_groups AS m JOIN device_update_status AS u USING (device_id)
            WHERE m.group_name = h.group_name AND ${IS_PENDING}) END AS waiting
      FROM (
-       SELECT * FROM holds WHERE (:hold::bigint IS NOT NULL OR CASE :state::text WHEN 'in_force' THEN is_in_force WHEN 'planned' THEN began_at IS NULL AND ended_at IS NULL
+       SELECT * FROM holds WHERE (:hold::bigint IS NOT NULL OR CASE :state::text WHEN 'in_force' THEN ended_at IS NULL AND began_at IS NOT NULL WHEN 'planned' THEN began_at IS NULL AND ended_at IS NULL
            WHEN 'not_ended' THEN ended_at IS NULL ELSE ended_at IS NOT NULL END)
          AND (:hold::bigint IS NULL OR id = :hold::bigint) AND (:before::bigint IS NULL OR id < :before::bigint)
        ORDER BY id DESC LIMIT :limit) AS h
@@ -209,7 +209,7 @@ export async function loadHoldEffect(sql: Sql, { deviceId, groupName }: HoldTarg
 }
 
 const EFFECT_ON_ALL = `SELECT ${DEVICES} AS devices, ${PENDING} AS waiting, ${UNDER_WAY} AS under_way,
-       CASE WHEN EXISTS (SELECT FROM holds WHERE scope = 'service' AND is_in_force) THEN ${DEVICES}
+       CASE WHEN EXISTS (SELECT FROM holds AS h WHERE scope = 'service' AND ${IN_FORCE}) THEN ${DEVICES}
          ELSE (SELECT count(*)::integer FROM (${HELD_BY_NAME}) AS held) END AS already_held,
        (SELECT count(*)::integer FROM rollout_configurations AS r WHERE ${ACTIVE}) AS rollouts`;
 
@@ -250,7 +250,7 @@ export async function postponeHeld(sql: Sql, now: Date): Promise<void> {
      FROM rollout_configurations AS r
      WHERE r.id = u.rollout_id AND u.id IN (
        SELECT o.id FROM device_update_status AS o
-       WHERE o.completed_at IS NULL AND o.status = 'pending' AND EXISTS (SELECT FROM holds WHERE is_in_force)
+       WHERE o.completed_at IS NULL AND o.status = 'pending' AND EXISTS (SELECT FROM holds AS h WHERE ${IN_FORCE})
          AND o.deadline_at <= :now::timestamptz + interval '7 days' AND ${isHeld('o.device_id')}
        LIMIT ${UPDATES_PER_CALL})
        AND u.deadline_at < :now::timestamptz + make_interval(days => r.give_up_days) / 2`,

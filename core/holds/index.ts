@@ -1,4 +1,4 @@
-export { HELD_BY_EACH, HELD_BY_NAME, HOLD, holdsOf, isHeld, isHeldByOne, SERVICE_HOLD } from './held.ts';
+export { HELD_BY_EACH, HELD_BY_NAME, HOLD, holdsOf, IN_FORCE, isHeld, isHeldByOne, SERVICE_HOLD } from './held.ts';
 export {
   applyHoldTimes,
   endHold,

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { anyJson, type RowOf, readInPages, type Sql, select } from '../db/index.ts';
-import { heldBy, SERVICE_HOLD } from '../holds/index.ts';
+import { heldBy, IN_FORCE, SERVICE_HOLD } from '../holds/index.ts';
 import { boundedFilter, boundedJson, COUNTED_STATES, limitPer, PLAN_BYTES, TARGET_TYPES } from '../policy/index.ts';
 import { CAUSES } from '../protocol/index.ts';
 import { ID, type RolloutId } from '../util/index.ts';
@@ -175,7 +175,7 @@ const ROLLOUT = `SELECT r.id, r.name, r.firmware_version, r.device_model, r.targ
        pg_snapshot_xmin(pg_current_snapshot())::text AS horizon,
        (SELECT md5(coalesce(string_agg(${HIGHER_PRIORITY_STATE}, ';' ORDER BY w.id), '')) FROM rollout_configurations AS w
         WHERE (w.priority, w.id) > (r.priority, r.id) AND w.aborted_at IS NULL) AS higher_priority_digest,
-       (SELECT coalesce(string_agg(h.id::text, ',' ORDER BY h.id), '') FROM holds AS h WHERE h.is_in_force) AS holds_digest,
+       (SELECT coalesce(string_agg(h.id::text, ',' ORDER BY h.id), '') FROM holds AS h WHERE ${IN_FORCE}) AS holds_digest,
        (SELECT coalesce(md5(string_agg(concat_ws(',', i.id, i.found_version, i.fixed_version, i.device_filter), ';' ORDER BY i.id)), '')
         FROM known_issues AS i WHERE i.device_model = r.device_model AND i.withdrawn_at IS NULL) AS known_issues_digest,
        ${SERVICE_HOLD} AS service_hold,
