@@ -240,6 +240,8 @@ describe('a preview', () => {
       setApart: 0,
       steppingStones: [],
       stages: [{ devices: 26, willBeUpdated: null }],
+      coverage: [],
+      firstStage: 26,
       failedBefore: [],
       heldByOthers: [],
       held: [],
