@@ -91,7 +91,7 @@ export async function beginStage(
        -- A count is closed to devices that register later, so that it names those which an earlier share took in.
        SELECT device_id FROM next
        UNION ALL SELECT device_id FROM targeted WHERE is_member AND joined_later AND :byName::boolean
-       UNION ALL SELECT device_id FROM targeted WHERE is_covering AND NOT is_member AND NOT :byName::boolean
+       UNION ALL SELECT device_id FROM targeted WHERE :covering::jsonb <> '[]' AND is_covering AND NOT is_member AND NOT :byName::boolean
      ), before AS (
        SELECT coalesce(max(hash_cutoff), '') AS hash_cutoff, coalesce(max(later_cutoff), '') AS later_cutoff
        FROM rollout_stages WHERE rollout_id = :rollout

@@ -21,7 +21,7 @@ const CONCERNING = `jsonb_to_recordset(:knownIssues::jsonb) AS i(issue_id bigint
 
 /** True if an issue keeps the device `d` from the release. @param version SQL for the version of the release */
 export const hasKnownIssue = (version: string): string =>
-  `EXISTS (SELECT FROM ${CONCERNING} AND i."appliesTo" @> to_jsonb((${version})::text) OFFSET 0)`;
+  `(:knownIssues::jsonb <> '[]' AND EXISTS (SELECT FROM ${CONCERNING} AND i."appliesTo" @> to_jsonb((${version})::text) OFFSET 0))`;
 
 /** The ids of those issues, as JSON. */
 export const knownIssuesOf = (version: string): string =>
