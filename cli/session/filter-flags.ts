@@ -98,7 +98,7 @@ function readConditions(texts: readonly string[]) {
   const read = parseAttributeConditions(texts);
   if ('attributes' in read) return read.attributes;
   throw new CliError(
-    `"${read.invalid}" is no attribute; expected a form like site=rome or site=rome,milan`,
+    `"${read.invalid}" is not an attribute; expected a form like site=rome or site=rome,milan`,
     EXIT.usage,
   );
 }

@@ -32,7 +32,7 @@ export function readAttributes(pairs: readonly string[]) {
   const read = pairs.map((pair) => {
     const attribute = parseAttribute(pair);
     if (attribute === undefined)
-      throw new CliError(`"${pair}" is no attribute; expected a form like site=rome`, EXIT.usage);
+      throw new CliError(`"${pair}" is not an attribute; expected a form like site=rome`, EXIT.usage);
     return attribute;
   });
   return Object.fromEntries(read);

@@ -4,7 +4,6 @@ export { explainByItsRollout, explainDevice } from './explain-device.ts';
 export {
   countReached,
   type FitsCheck,
-  type HeldGroup,
   InvalidRolloutError,
   NO_RULES,
   type Preview,
@@ -14,3 +13,4 @@ export {
 export { asNewRollout, type PreviewedRollout } from './previewed-rollout.ts';
 export { describeState } from './rollout-status-text.ts';
 export { describeStall, listStalledRollouts, type StalledRollout } from './stalled-rollouts.ts';
+export type { HeldGroup } from './summarize-groups.ts';

@@ -1,15 +1,10 @@
 import type { Rule } from '../assignment/index.ts';
 import type { Sql } from '../db/index.ts';
-import type { HeldBy } from '../holds/index.ts';
 import { loadKnownIssues } from '../known-issues/index.ts';
 import {
   type Coverage,
   chooseReleases,
   coveringStage,
-  describeBarOfMany,
-  describeHold,
-  describeIssues,
-  isBar,
   parsePlan,
   parseTarget,
   type RegisteredRelease,
@@ -17,7 +12,6 @@ import {
   stageSizes,
   type Target,
 } from '../policy/index.ts';
-import { evaluateVersion, type VersionPolicy, type VersionVerdict } from '../protocol/index.ts';
 import { NO_SIGNATURE_REQUIRED, type TrustRule, whyNotSendable } from '../release-policy/index.ts';
 import { getRelease, loadCounters, loadSteppingStones, proposeFor, type ReleaseDetailRow } from '../releases/index.ts';
 import {
@@ -26,11 +20,20 @@ import {
   loadCoverage,
   loadHigherPriorityRollouts,
 } from '../rollouts/index.ts';
-import type { HigherPriorityRollout, KnownIssue } from '../targeting/index.ts';
+import type { HigherPriorityRollout } from '../targeting/index.ts';
 import { countWithoutExceptions } from './count-without.ts';
 import type { DeviceChange } from './device-change.ts';
 import { countInGroups, loadGroupsOfSome, loadPreviewGroups, type PreviewGroup } from './preview-groups.ts';
 import type { PreviewedRollout } from './previewed-rollout.ts';
+import {
+  type BusyDevices,
+  type HeldGroup,
+  summarizeBusy,
+  summarizeHeld,
+  summarizeReasons,
+  withStatedOfAll,
+} from './summarize-groups.ts';
+import { type ReasonBasis, whyNot } from './why-not.ts';
 
 export interface PreviewStage {
   /** Devices that this stage adds. */
@@ -70,26 +73,10 @@ export interface Preview {
   readonly failedBefore: readonly string[];
 }
 
-export interface HeldGroup {
-  readonly hold: HeldBy;
-  /** The hold in one sentence. */
-  readonly reason: string;
-  readonly devices: number;
-  /** Those of them that no other hold holds: the end of this one lets them be updated. */
-  readonly byItAlone: number;
-}
-
 export interface KeptDevices {
   /** Ids of the issues. */
   readonly issues: readonly number[];
   readonly version: string;
-  readonly devices: number;
-}
-
-export interface BusyDevices {
-  readonly rollout: string;
-  /** `pending`: this rollout takes them over. `under way`: it waits for them. */
-  readonly status: 'pending' | 'under way';
   readonly devices: number;
 }
 
@@ -185,17 +172,13 @@ async function loadCovering(
 const NEVER_TARGETED: readonly Rule[] = ['revoked', 'identity', 'stated'];
 
 /** What the preview of a rollout reads before it counts devices. */
-interface Basis {
+interface Basis extends ReasonBasis {
   readonly target: Target;
   readonly stages: readonly Stage[] | null;
-  readonly policy: Omit<VersionPolicy, 'target'>;
-  /** Why the release is missing, or must not be sent; undefined if it may be. */
-  readonly missing: string | undefined;
   readonly steppingStones: readonly RegisteredRelease[];
   /** The release that each version is updated to. */
   readonly releases: Readonly<Record<string, string>>;
   readonly higherPriority: readonly HigherPriorityRollout[];
-  readonly knownIssues: readonly KnownIssue[];
 }
 
 /** @param versions that devices may have besides those in use on the model */
@@ -315,92 +298,3 @@ async function steppingStonesOf(
   if (rollout.stepping_stones === null) return proposeFor(sql, choice, target, trust, now);
   return loadSteppingStones(sql, choice, trust, now);
 }
-
-/** Groups that the same limit of an image bars have one reason, with the least and the most that any of them states. */
-function withStatedOfAll(groups: readonly PreviewGroup[]): PreviewGroup[] {
-  const all = new Map<string, { least: number; most: number }>();
-  const keyOf = ({ rule, image }: PreviewGroup) => JSON.stringify([rule, image]);
-  for (const group of groups) {
-    const { least, most } = group;
-    if (least === null || most === null) continue;
-    const known = all.get(keyOf(group)) ?? { least, most };
-    all.set(keyOf(group), { least: Math.min(known.least, least), most: Math.max(known.most, most) });
-  }
-  return groups.map((group) => ({ ...group, ...all.get(keyOf(group)) }));
-}
-
-type Reasoned = PreviewGroup & { readonly reason: string | undefined };
-
-function summarizeReasons(groups: readonly Reasoned[]): { reason: string; devices: number }[] {
-  const reasons = new Map<string, number>();
-  for (const { reason, devices } of groups) {
-    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + devices);
-  }
-  return [...reasons].map(([reason, devices]) => ({ reason, devices })).sort((a, b) => b.devices - a.devices);
-}
-
-function summarizeHeld(groups: readonly PreviewGroup[]): HeldGroup[] {
-  const held = new Map<number, HeldGroup>();
-  for (const { holds, devices } of groups) {
-    const [hold] = holds;
-    if (hold === undefined) continue;
-    const before = held.get(hold.hold_id);
-    const byItAlone = (before?.byItAlone ?? 0) + (holds.length === 1 ? devices : 0);
-    held.set(hold.hold_id, {
-      hold,
-      reason: describeHold(hold),
-      devices: (before?.devices ?? 0) + devices,
-      byItAlone,
-    });
-  }
-  return [...held.values()].sort((a, b) => b.devices - a.devices);
-}
-
-function summarizeBusy(groups: readonly PreviewGroup[]): BusyDevices[] {
-  const held = new Map<string, BusyDevices>();
-  for (const { holder, is_under_way, devices } of groups) {
-    if (holder === null) continue;
-    const status = is_under_way ? 'under way' : 'pending';
-    const before = held.get(`${status} ${holder}`)?.devices ?? 0;
-    held.set(`${status} ${holder}`, { rollout: holder, status, devices: before + devices });
-  }
-  return [...held.values()].sort((a, b) => b.devices - a.devices);
-}
-
-function whyNot(
-  { version, rule, by_rollout: by, image, least, most, issues }: PreviewGroup,
-  rollout: PreviewedRollout,
-  { policy, missing, knownIssues }: Basis,
-): string | undefined {
-  if (rule === null) return undefined;
-  if (rule === 'revoked') return 'its identity was revoked';
-  if (rule === 'identity') return 'reports another model or MAC address; accept it with `paku-ota device accept`';
-  if (rule === 'stated') {
-    return 'its model was never stated; state it with `paku-ota device accept`, or name the device by its id';
-  }
-  if (rule === 'share') return `outside of the ${rollout.rollout_percentage}% that take part`;
-  if (rule === 'assigned') return 'assigned by this rollout already';
-  if (rule === 'blocked') return `kept by rollout "${by}", which has a higher priority`;
-  if (isBar(rule) && image !== null && least !== null && most !== null) {
-    return describeBarOfMany(rule, image, { least, most });
-  }
-  if (rule === 'kept') return `on the version of rollout "${by}", which has a higher priority`;
-  if (rule === 'known issue') return describeIssues(knownIssues.filter(({ issue_id: id }) => issues.includes(id)));
-  if (rule !== 'eligible') return 'does not match the filter';
-  const verdict = evaluateVersion(version, { ...policy, target: rollout.firmware_version });
-  if (verdict === 'eligible') return missing ?? 'its version was first reported a moment ago';
-  return PREVIEW_REASONS[verdict](rollout.firmware_version, policy.minVersion);
-}
-
-const PREVIEW_REASONS: Readonly<
-  Record<Exclude<VersionVerdict, 'eligible'>, (target: string, minimum: string | null) => string>
-> = {
-  'on-target': (target) => `already on ${target}`,
-  newer: (target) => `newer than ${target}`,
-  'below-minimum': (_, minimum) => `below ${minimum}, and no stepping stone leads there`,
-  'lower-counter': (target) =>
-    `on a version with a higher anti-rollback counter than ${target}, which their bootloader would refuse`,
-  unknown: () => 'unknown version',
-  'not-comparable': (target, minimum) =>
-    `on a version that has no order with ${minimum === null ? target : `${target} or ${minimum}`}`,
-};

@@ -37,7 +37,7 @@ export const coveredValue = (name: string, version: string): string =>
            WHEN starts_with(${name}, 'attributes.') THEN d.metadata ->> substr(${name}, 12)
            ELSE d.facts ->> substr(${name}, 7) END, ${COVERED_VALUE_LENGTH}), '')`;
 
-/** A first stage covers at most so many values. */
+/** The most devices that are chosen for their values. */
 const MAX_COVERING = 500;
 const EVERY_HASH = 'f'.repeat(32);
 /** Values left out that are named, of each name. */

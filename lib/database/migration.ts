@@ -15,7 +15,7 @@ export interface MigrationProps {
 
 /**
  * Migrates the schema in each deployment that changes it, before any function that relies on it is deployed. It has no alarm: a migration
- * that fails is answered to CloudFormation, which is no error of the function, and fails the deployment.
+ * that fails is answered to CloudFormation, which does not count as an error of the function, and fails the deployment.
  */
 export class Migration extends Construct {
   constructor(scope: Construct, id: string, { settings, database }: MigrationProps) {

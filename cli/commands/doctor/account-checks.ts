@@ -22,7 +22,7 @@ export function accountChecks(caller: Caller, { engineVersion }: Planned): Accou
 /** The ARN of the caller. @throws AwsAnswer */
 export async function readCaller(caller: Caller): Promise<string> {
   const answer = await new AwsCalls(caller).query('sts', '2011-06-15', 'GetCallerIdentity');
-  return elementOf(answer, 'Arn') ?? 'nobody';
+  return elementOf(answer, 'Arn') ?? 'an identity that AWS did not name';
 }
 
 /** An account on the free plan creates clusters by the express configuration only, which CloudFormation lacks. */
@@ -75,7 +75,7 @@ async function checkDatabase(aws: AwsCalls, region: string, version: string): Pr
   return ok(`${region} offers ${offer}`);
 }
 
-/** New accounts have 10; whether the functions fit into so few, nobody has tried. */
+/** New accounts have 10. It was not tried whether the functions fit into so few. */
 const ENOUGH_CONCURRENCY = 100;
 
 async function checkConcurrency(aws: AwsCalls): Promise<Verdict> {

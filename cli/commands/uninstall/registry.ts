@@ -109,7 +109,7 @@ async function removeCertificate(
   const others = await othersOf(client, target, policies);
   if (certificateId === undefined || others.length > 0) {
     for (const policyName of policies) await unlessGone(client.send(new DetachPolicyCommand({ policyName, target })));
-    return `${target}: ${others.length === 0 ? 'it is no certificate' : `it also has ${others.join(', ')}`}`;
+    return `${target}: ${others.length === 0 ? 'it is not a certificate' : `it also has ${others.join(', ')}`}`;
   }
   const described = await unlessGone(client.send(new DescribeCertificateCommand({ certificateId })));
   if (described?.certificateDescription?.status === 'ACTIVE') {

@@ -20,7 +20,7 @@ export function addUninstall(program: Command): void {
 async function uninstall(session: Session, { yes = false }: UninstallOptions): Promise<void> {
   const { target } = session;
   if (target.kind === 'local') {
-    throw new CliError(`${target.name} is no deployment: stop it and delete its folder`, EXIT.usage);
+    throw new CliError(`${target.name} is not a deployment: stop it and delete its folder`, EXIT.usage);
   }
   const names = namesOf(session);
   // Imported on demand: loading the SDK takes longer than a call to a local system.

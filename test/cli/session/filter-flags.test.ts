@@ -28,8 +28,8 @@ test('flags target one of several values, and leave out what an exception names'
 });
 
 test.each<[string, object, string]>([
-  ['values without a name', { attribute: conditionOption('B,C') }, '"B" is no attribute'],
-  ['no value', { exceptAttribute: conditionOption('site=') }, '"site=" is no attribute'],
+  ['values without a name', { attribute: conditionOption('B,C') }, '"B" is not an attribute'],
+  ['no value', { exceptAttribute: conditionOption('site=') }, '"site=" is not an attribute'],
   ['a value and a range', { fact: conditionOption('a=50,a>=60') }, '"a>=60" is not a condition on a fact'],
   ['a value after a range', { fact: conditionOption('a>=60,70') }, '"70" is not a condition on a fact'],
 ])('a flag with %s is refused', (_, flags, message) => {
