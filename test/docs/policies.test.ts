@@ -52,6 +52,7 @@ const CHANGES = {
     'POST /v1/rollouts/{rollout}/reject',
   ],
   'ci-upload.json': ['POST /v1/uploads'],
+  'deployer.json': [],
   'device-registrar.json': [
     'POST /v1/allowed-devices',
     'POST /v1/devices/preview-change',
@@ -144,28 +145,34 @@ const decode = (path: string) => {
   }
 };
 
-test.each(files)('%s cannot be bypassed by another spelling of a path, whichever form IAM and the API see', (file) => {
-  const allows = load(file);
-  const isAllowed = new Set(called.filter((c) => allows(c.operation.method, c.sample)).map((c) => c.operation));
-  const allowedPaths = called.filter((c) => isAllowed.has(c.operation)).map((c) => c.sample);
-  const bypasses = new Set<string>();
-  let tried = 0;
-  for (const { operation, sample } of called.filter((c) => !isAllowed.has(c.operation))) {
-    // Most spellings are the same beside each allowed path.
-    for (const sent of new Set(allowedPaths.flatMap((allowedPath) => [...spellings(sample, allowedPath)]))) {
-      for (const judged of [sent, decode(sent)]) {
-        for (const received of [sent, decode(sent)]) {
-          tried++;
-          if (!isCanonicalPath(received) || !allows(operation.method, judged)) continue;
-          const reached = routed(operation.method, received);
-          if (reached !== undefined && !isAllowed.has(reached)) bypasses.add(`${operation.method} ${sent}`);
+/** Those that allow calls of the API at all. */
+const ofTheApi = files.filter((file) => readFileSync(new URL(file, FOLDER), 'utf8').includes('execute-api:Invoke'));
+
+test.each(ofTheApi)(
+  '%s cannot be bypassed by another spelling of a path, whichever form IAM and the API see',
+  (file) => {
+    const allows = load(file);
+    const isAllowed = new Set(called.filter((c) => allows(c.operation.method, c.sample)).map((c) => c.operation));
+    const allowedPaths = called.filter((c) => isAllowed.has(c.operation)).map((c) => c.sample);
+    const bypasses = new Set<string>();
+    let tried = 0;
+    for (const { operation, sample } of called.filter((c) => !isAllowed.has(c.operation))) {
+      // Most spellings are the same beside each allowed path.
+      for (const sent of new Set(allowedPaths.flatMap((allowedPath) => [...spellings(sample, allowedPath)]))) {
+        for (const judged of [sent, decode(sent)]) {
+          for (const received of [sent, decode(sent)]) {
+            tried++;
+            if (!isCanonicalPath(received) || !allows(operation.method, judged)) continue;
+            const reached = routed(operation.method, received);
+            if (reached !== undefined && !isAllowed.has(reached)) bypasses.add(`${operation.method} ${sent}`);
+          }
         }
       }
     }
-  }
-  expect([...bypasses]).toEqual([]);
-  expect(tried).toBeGreaterThan(10_000);
-});
+    expect([...bypasses]).toEqual([]);
+    expect(tried).toBeGreaterThan(10_000);
+  },
+);
 
 test('a Deny of a path does not hold where IAM sees the encoded form, which is why the policies only allow', () => {
   const all = { Effect: 'Allow', Action: 'execute-api:Invoke', Resource: `${API}/*` };

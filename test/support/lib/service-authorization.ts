@@ -26,7 +26,16 @@ export async function problemsOf(action: string, resource: string, conditionKeys
 }
 
 /** Variables of ARN formats that may contain slashes and colons. */
-const LONG_VARIABLES = ['ObjectName', 'TopicName', 'Topic', 'TopicFilter', 'LogStreamName', 'ClientId'];
+const LONG_VARIABLES = [
+  'ObjectName',
+  'TopicName',
+  'Topic',
+  'TopicFilter',
+  'LogStreamName',
+  'ClientId',
+  'RoleNameWithPath',
+  'ParameterNameWithoutLeadingSlash',
+];
 
 function isOfType(resource: string, format: string): boolean {
   const named = resource
