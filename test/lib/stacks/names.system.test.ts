@@ -15,7 +15,7 @@ interface Text {
   readonly value: string;
 }
 
-/** Every text in the properties of a template. A reference is no text: CloudFormation puts the name of its own stack. */
+/** Every text in the properties of a template. A reference is not text: CloudFormation puts the name of its own stack. */
 function textsOf(template: Template): Text[] {
   const all = Object.values(template.toJSON().Resources as Record<string, Resource & { Type: string }>);
   return all.flatMap(({ Type: type, Properties }) => leaves(Properties).map((leaf) => ({ type, ...leaf })));
@@ -36,7 +36,7 @@ const textsOfBoth = ({ dataTemplate, serviceTemplate }: typeof one) =>
 const names = (texts: Text[]) =>
   texts.filter(({ property }) => /\.(?:\w*Name|\w*Namespace|\w*Identifier|\w*Id|source)$/.test(property));
 
-/** Names that two deployments share, and why that is no collision. */
+/** Names that two deployments share, and why they do not collide. */
 const SHARED: Readonly<Record<string, string>> = {
   'AWS::CloudWatch::Alarm.MetricName': 'of AWS, or in a namespace of the deployment',
   'AWS::CloudWatch::Alarm.Namespace': 'of AWS; its dimensions name resources of the stack',
